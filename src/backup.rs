@@ -1,0 +1,19 @@
+//! What a backup is: its name, its states, what was found in it.
+//!
+//! Everything here is pure: no file, no network, no clock. A state is a type
+//! and a transition consumes one state and returns the next, so a step that the
+//! diagram in [`state`] does not allow does not compile.
+
+pub mod findings;
+pub mod id;
+pub mod name;
+pub mod progress;
+pub mod reason;
+pub mod state;
+
+pub use findings::{Finding, FindingKind, Findings};
+pub use id::{JobId, MediumId, UploadId};
+pub use name::BackupName;
+pub use progress::Progress;
+pub use reason::{Reason, RejectionCode, WaitCode};
+pub use state::State;

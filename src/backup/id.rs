@@ -1,0 +1,180 @@
+//! The ids that run through everything: of a job, of an upload, of a medium.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// The 36 characters by which maaiiconnect names one backup.
+///
+/// Kept in lower case, so that one job has one spelling.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct JobId(String);
+
+/// Why a text is not an id.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum InvalidId {
+    /// Not a UUID of 36 characters.
+    #[error("{0:?} is not a job id of 36 characters")]
+    Job(String),
+    /// Not the id of an upload.
+    #[error("{0:?} is not the id of an upload")]
+    Upload(String),
+    /// Not a SHA-256 in hexadecimal.
+    #[error("{0:?} is not the id of a medium")]
+    Medium(String),
+}
+
+impl JobId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for JobId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        match (text.len(), uuid::Uuid::try_parse(text)) {
+            (36, Ok(id)) => Ok(Self(id.hyphenated().to_string())),
+            _ => Err(InvalidId::Job(text.to_owned())),
+        }
+    }
+}
+
+/// Names one upload: the same job may be uploaded more than once.
+///
+/// Ids sort by the time of their making, and are safe as names of directories.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct UploadId(String);
+
+impl UploadId {
+    /// A new id for an upload that was claimed `unix_seconds` after 1970.
+    pub fn new(unix_seconds: u64, nanos: u32) -> Self {
+        let stamp = uuid::Timestamp::from_unix(uuid::NoContext, unix_seconds, nanos);
+        Self(uuid::Uuid::new_v7(stamp).hyphenated().to_string())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for UploadId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        match (text.len(), uuid::Uuid::try_parse(text)) {
+            (36, Ok(id)) => Ok(Self(id.hyphenated().to_string())),
+            _ => Err(InvalidId::Upload(text.to_owned())),
+        }
+    }
+}
+
+/// Names a medium by its contents: the SHA-256 of its bytes.
+///
+/// The same bytes are the same medium, however many backups bring them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct MediumId([u8; 32]);
+
+impl MediumId {
+    /// The id of the bytes with this SHA-256.
+    pub fn new(sha256: [u8; 32]) -> Self {
+        Self(sha256)
+    }
+
+    /// The digest itself.
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for MediumId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for MediumId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl FromStr for MediumId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let mut digest = [0; 32];
+        hex::decode_to_slice(text, &mut digest).map_err(|_| InvalidId::Medium(text.to_owned()))?;
+        Ok(Self(digest))
+    }
+}
+
+/// Gives an id the conversions that serde and formatting want.
+macro_rules! text_id {
+    ($($id:ty),+) => {$(
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+};
+}
+text_id!(JobId, UploadId);
+
+/// Reads and writes an id as its text.
+macro_rules! text_serde {
+    ($($id:ty),+) => {$(
+        impl TryFrom<String> for $id {
+            type Error = InvalidId;
+
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                text.parse()
+            }
+        }
+
+        impl From<$id> for String {
+            fn from(id: $id) -> Self {
+                id.to_string()
+            }
+        }
+    )+};
+}
+text_serde!(JobId, UploadId, MediumId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_id_has_36_characters_and_one_spelling() {
+        for (text, expected) in [
+            ("2ed1076d-f512-4316-be8f-e6d1a3a6ae52", Some("2ed1076d-f512-4316-be8f-e6d1a3a6ae52")),
+            ("2ED1076D-F512-4316-BE8F-E6D1A3A6AE52", Some("2ed1076d-f512-4316-be8f-e6d1a3a6ae52")),
+            ("2ed1076df5124316be8fe6d1a3a6ae52", None),
+            ("2ed1076d-f512-4316-be8f-e6d1a3a6ae5", None),
+            ("../1076d-f512-4316-be8f-e6d1a3a6ae52", None),
+            ("", None),
+        ] {
+            let parsed = text.parse::<JobId>().ok();
+            assert_eq!(parsed.as_ref().map(JobId::as_str), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn ids_of_uploads_sort_by_time() {
+        assert!(UploadId::new(1_600_000_000, 0) < UploadId::new(1_600_000_001, 0));
+    }
+
+    #[test]
+    fn a_medium_id_survives_being_written() {
+        let id = MediumId::new([0xab; 32]);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert!("abc".parse::<MediumId>().is_err());
+    }
+}

@@ -1,0 +1,59 @@
+//! Small things about files that hold everywhere: writing whole or not at all,
+//! moving without overwriting, and making a move last.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
+/// Writes `contents` to `path` so that a reader sees the old file or the new one.
+///
+/// The file has the permissions `mode`, and is on the disk when this returns.
+pub fn write_whole(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let temporary = path.with_file_name(name);
+    let _ = fs::remove_file(&temporary);
+    let mut file = File::options().write(true).create_new(true).mode(mode).open(&temporary)?;
+    file.write_all(contents)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    sync_parent(path)
+}
+
+/// Moves `from` to `to` on one file system. Fails if `to` exists.
+pub fn move_new(from: &Path, to: &Path) -> io::Result<()> {
+    renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE)?;
+    sync_parent(to)?;
+    sync_parent(from)
+}
+
+/// Makes what happened to names in the directory of `path` outlast a power cut.
+pub fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_move_never_overwrites() {
+        let directory = tempfile::tempdir().expect("scratch");
+        let (a, b) = (directory.path().join("a"), directory.path().join("b"));
+        write_whole(&a, b"a", 0o600).expect("write");
+        write_whole(&b, b"b", 0o600).expect("write");
+        let error = move_new(&a, &b).expect_err("b exists");
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        fs::remove_file(&b).expect("remove");
+        move_new(&a, &b).expect("b is free");
+        assert_eq!(fs::read(&b).expect("read"), b"a");
+    }
+}

@@ -1,0 +1,383 @@
+//! The log of backups: one document for each claimed upload.
+//!
+//! A state is changed only from the state it was thought to be in. What stands
+//! in the database is data: a document that cannot be read is an error that names
+//! it, never a panic.
+
+use bson::{Bson, DateTime, Document, doc};
+use futures_util::TryStreamExt;
+use jiff::Timestamp;
+use mongodb::error::{ErrorKind, WriteFailure};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{Cursor, Error, Store, browse::Position, schema};
+use crate::backup::{
+    BackupName, Findings, JobId, Progress, Reason, RejectionCode, State, UploadId, WaitCode, state,
+};
+
+/// One backup as the log shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Backup {
+    /// The upload.
+    pub upload: UploadId,
+    /// The job that it belongs to.
+    pub job: JobId,
+    /// The service account that it is from.
+    pub service: String,
+    /// The archive's file name.
+    pub file: String,
+    /// When the cloud made it.
+    pub taken: Timestamp,
+    /// When its upload was complete.
+    pub arrived: Timestamp,
+    /// How many bytes the archive has.
+    pub size_bytes: u64,
+    /// The state that it is in.
+    pub state: State,
+    /// How far it is, or how much it was.
+    pub progress: Progress,
+    /// What was remarkable.
+    pub findings: Findings,
+    /// Why it was rejected.
+    pub rejection: Option<Reason<RejectionCode>>,
+    /// Why it waits.
+    pub waiting: Option<Reason<WaitCode>>,
+    /// When work on it began.
+    pub begun: Option<Timestamp>,
+    /// When it became what it is now.
+    pub changed: Timestamp,
+    /// The SHA-256 of the archive, once known.
+    pub sha256: Option<String>,
+    /// How many more times the very same bytes were uploaded.
+    pub repeats: u32,
+    /// Whether a later upload of the same job took its place.
+    pub superseded: bool,
+}
+
+/// What is written when an upload was claimed.
+#[derive(Clone, Debug)]
+pub struct NewBackup {
+    /// The upload.
+    pub upload: UploadId,
+    /// What its file name says.
+    pub name: BackupName,
+    /// How many bytes the archive has.
+    pub size_bytes: u64,
+    /// When the upload was complete.
+    pub arrived: Timestamp,
+}
+
+/// The state that a backup changes to.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Work begins, or begins again.
+    Storing(state::Storing),
+    /// It is complete; with the SHA-256 of the archive.
+    Stored(state::Stored, [u8; 32]),
+    /// It has to wait.
+    Waiting(state::Waiting),
+    /// It is refused; with the SHA-256 of the archive, if it could be read.
+    Rejected(state::Rejected, Option<[u8; 32]>),
+}
+
+/// A page of the log, the newest first.
+#[derive(Clone, Debug, Default)]
+pub struct LogPage {
+    /// Its lines.
+    pub lines: Vec<Backup>,
+    /// Where the page before it ends.
+    pub previous: Option<Cursor>,
+    /// Where the page after it begins.
+    pub next: Option<Cursor>,
+}
+
+impl Store {
+    /// Writes down that an upload was claimed. Does nothing if that stands there already.
+    pub async fn add_backup(&self, backup: &NewBackup) -> Result<(), Error> {
+        let document = doc! {
+            "_id": backup.upload.as_str(),
+            "job": backup.name.job.as_str(),
+            "service": &backup.name.service,
+            "file": backup.name.as_str(),
+            "taken": date(backup.name.taken),
+            "arrived": date(backup.arrived),
+            "size_bytes": i64::try_from(backup.size_bytes).unwrap_or(i64::MAX),
+            "state": State::Claimed.as_str(),
+            "changed": date(backup.arrived),
+            "progress": to_bson(&Progress::default())?,
+            "findings": {},
+            "repeats": 0,
+            "superseded": false,
+        };
+        match self.collection(schema::BACKUPS).insert_one(document).await {
+            Err(error) if is_duplicate(&error) => Ok(()),
+            other => other.map(|_| ()).map_err(Error::database("note a backup")),
+        }
+    }
+
+    /// The backup of one upload.
+    pub async fn backup(&self, upload: &UploadId) -> Result<Option<Backup>, Error> {
+        let found = self
+            .collection(schema::BACKUPS)
+            .find_one(doc! { "_id": upload.as_str() })
+            .await
+            .map_err(Error::database("look for a backup"))?;
+        found.map(read).transpose()
+    }
+
+    /// All uploads of one job, the oldest first.
+    pub async fn backups_of_job(&self, job: &JobId) -> Result<Vec<Backup>, Error> {
+        self.find_backups(doc! { "job": job.as_str() }, doc! { "_id": 1 }, 0).await
+    }
+
+    /// Backups that are neither stored nor rejected, the oldest first.
+    pub async fn unfinished_backups(&self) -> Result<Vec<Backup>, Error> {
+        let states: Vec<&str> =
+            State::ALL.into_iter().filter(|state| !state.is_final()).map(State::as_str).collect();
+        self.find_backups(doc! { "state": { "$in": states } }, doc! { "_id": 1 }, 0).await
+    }
+
+    /// Jobs of which something may be in the collections that must not be seen yet.
+    pub(super) async fn hidden_jobs(&self) -> Result<Vec<String>, Error> {
+        let states = [State::Storing.as_str(), State::Waiting.as_str()];
+        let jobs = self
+            .collection(schema::BACKUPS)
+            .distinct("job", doc! { "state": { "$in": states } })
+            .await
+            .map_err(Error::database("look for unfinished backups"))?;
+        Ok(jobs.into_iter().filter_map(|job| job.as_str().map(str::to_owned)).collect())
+    }
+
+    /// A page of the log, the newest arrival first.
+    pub async fn backup_log(&self, position: &Position, limit: u16) -> Result<LogPage, Error> {
+        let backwards = matches!(position, Position::Before(_) | Position::Last);
+        let (filter, sort) = match position {
+            Position::First => (doc! {}, doc! { "_id": -1 }),
+            Position::After(cursor) => (doc! { "_id": { "$lt": &cursor.id } }, doc! { "_id": -1 }),
+            Position::Before(cursor) => (doc! { "_id": { "$gt": &cursor.id } }, doc! { "_id": 1 }),
+            Position::Last => (doc! {}, doc! { "_id": 1 }),
+        };
+        let mut lines = self.find_backups(filter, sort, i64::from(limit) + 1).await?;
+        let more = lines.len() > usize::from(limit);
+        lines.truncate(limit.into());
+        if backwards {
+            lines.reverse();
+        }
+        let place =
+            |line: &Backup| Cursor { millis: None, name: None, id: line.upload.to_string() };
+        let (before, after) = match position {
+            Position::First => (false, more),
+            Position::After(_) => (true, more),
+            Position::Before(_) => (more, true),
+            Position::Last => (more, false),
+        };
+        Ok(LogPage {
+            previous: lines.first().filter(|_| before).map(place),
+            next: lines.last().filter(|_| after).map(place),
+            lines,
+        })
+    }
+
+    /// Changes the state of a backup from `from`, acknowledged by most members.
+    ///
+    /// Fails if the backup is not in the state `from`, and changes nothing then.
+    pub async fn change_backup(
+        &self,
+        upload: &UploadId,
+        from: State,
+        change: Change,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let (to, mut set) = written(change)?;
+        set.insert("state", to.as_str());
+        set.insert("changed", date(now));
+        let mut update = doc! { "$set": set };
+        if to == State::Storing {
+            // The first beginning counts: what came since then is what this backup brought.
+            update.insert("$min", doc! { "begun": date(now) });
+        }
+        let outcome = self
+            .collection(schema::BACKUPS)
+            .update_one(doc! { "_id": upload.as_str(), "state": from.as_str() }, update)
+            .await
+            .map_err(Error::database("change the state of a backup"))?;
+        if outcome.matched_count == 1 {
+            return Ok(());
+        }
+        // A retried write may have been carried out the first time.
+        match self.backup(upload).await? {
+            Some(backup) if backup.state == to => Ok(()),
+            _ => Err(Error::StateMoved { upload: upload.to_string(), expected: from }),
+        }
+    }
+
+    /// Shows how far a backup is. Of no consequence if lost.
+    pub async fn note_progress(&self, upload: &UploadId, progress: &Progress) -> Result<(), Error> {
+        self.collection(schema::BACKUPS)
+            .update_one(
+                doc! { "_id": upload.as_str(), "state": State::Storing.as_str() },
+                doc! { "$set": { "progress": to_bson(progress)? } },
+            )
+            .await
+            .map_err(Error::database("note the progress of a backup"))?;
+        Ok(())
+    }
+
+    /// Counts an upload that brought the bytes of `of` once more, and drops its own line.
+    pub async fn merge_repeat(&self, of: &UploadId, repeat: &UploadId) -> Result<(), Error> {
+        let failed = "note a repeated upload";
+        let backups = self.collection(schema::BACKUPS);
+        backups
+            .update_one(
+                doc! { "_id": of.as_str(), "merged": { "$ne": repeat.as_str() } },
+                doc! { "$inc": { "repeats": 1 }, "$push": { "merged": { "$each": [repeat.as_str()], "$slice": -100 } } },
+            )
+            .await
+            .map_err(Error::database(failed))?;
+        backups
+            .delete_one(doc! { "_id": repeat.as_str() })
+            .await
+            .map_err(Error::database(failed))?;
+        Ok(())
+    }
+
+    /// Marks rejected uploads of a job as superseded by a good one.
+    pub async fn supersede(&self, job: &JobId, by: &UploadId) -> Result<(), Error> {
+        self.collection(schema::BACKUPS)
+            .update_many(
+                doc! { "job": job.as_str(), "_id": { "$lt": by.as_str() }, "state": State::Rejected.as_str() },
+                doc! { "$set": { "superseded": true } },
+            )
+            .await
+            .map_err(Error::database("mark replaced uploads"))?;
+        Ok(())
+    }
+
+    async fn find_backups(
+        &self,
+        filter: Document,
+        sort: Document,
+        limit: i64,
+    ) -> Result<Vec<Backup>, Error> {
+        let failed = "read the Backup Log";
+        let found = self
+            .collection(schema::BACKUPS)
+            .find(filter)
+            .sort(sort)
+            .limit(limit)
+            .await
+            .map_err(Error::database(failed))?;
+        let documents: Vec<Document> =
+            found.try_collect().await.map_err(Error::database(failed))?;
+        documents.into_iter().map(read).collect()
+    }
+}
+
+fn written(change: Change) -> Result<(State, Document), Error> {
+    Ok(match change {
+        Change::Storing(storing) => (
+            State::Storing,
+            doc! { "progress": to_bson(&storing.progress)?, "waiting": Bson::Null },
+        ),
+        Change::Stored(stored, sha256) => (
+            State::Stored,
+            doc! {
+                "progress": to_bson(&stored.progress)?,
+                "findings": to_bson(&stored.findings)?,
+                "sha256": hex::encode(sha256),
+            },
+        ),
+        Change::Waiting(waiting) => (State::Waiting, doc! { "waiting": to_bson(&waiting.reason)? }),
+        Change::Rejected(rejected, sha256) => (
+            State::Rejected,
+            doc! {
+                "rejection": to_bson(&rejected.reason)?,
+                "progress": to_bson(&Progress::default())?,
+                "sha256": sha256.map(hex::encode),
+            },
+        ),
+    })
+}
+
+/// A backup's document as serde reads it.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    _id: UploadId,
+    job: JobId,
+    #[serde(default)]
+    service: String,
+    file: String,
+    taken: DateTime,
+    arrived: DateTime,
+    size_bytes: i64,
+    state: String,
+    #[serde(default)]
+    progress: Progress,
+    #[serde(default)]
+    findings: Findings,
+    rejection: Option<Reason<RejectionCode>>,
+    waiting: Option<Reason<WaitCode>>,
+    begun: Option<DateTime>,
+    changed: DateTime,
+    sha256: Option<String>,
+    #[serde(default)]
+    repeats: u32,
+    #[serde(default)]
+    superseded: bool,
+}
+
+fn read(document: Document) -> Result<Backup, Error> {
+    let id = document.get_str("_id").unwrap_or("without an id").to_owned();
+    let unreadable = |why: String| Error::Unreadable { what: "backup", id: id.clone(), why };
+    let line: Line = from_document(document).map_err(&unreadable)?;
+    let time = |date: DateTime| {
+        Timestamp::from_millisecond(date.timestamp_millis())
+            .map_err(|error| unreadable(error.to_string()))
+    };
+    Ok(Backup {
+        upload: line._id,
+        job: line.job,
+        service: line.service,
+        file: line.file,
+        taken: time(line.taken)?,
+        arrived: time(line.arrived)?,
+        size_bytes: line.size_bytes.try_into().unwrap_or(0),
+        state: line
+            .state
+            .parse()
+            .map_err(|error: crate::backup::state::UnknownState| unreadable(error.to_string()))?,
+        progress: line.progress,
+        findings: line.findings,
+        rejection: line.rejection,
+        waiting: line.waiting,
+        begun: line.begun.map(time).transpose()?,
+        changed: time(line.changed)?,
+        sha256: line.sha256,
+        repeats: line.repeats,
+        superseded: line.superseded,
+    })
+}
+
+/// A time as the database keeps it.
+pub(super) fn date(time: Timestamp) -> DateTime {
+    DateTime::from_millis(time.as_millisecond())
+}
+
+/// A value of ours as BSON.
+pub(super) fn to_bson(value: &impl Serialize) -> Result<Bson, Error> {
+    bson::serialize_to_bson(value).map_err(|error| Error::Unreadable {
+        what: "value",
+        id: String::new(),
+        why: error.to_string(),
+    })
+}
+
+/// A value of ours out of BSON, or what is wrong with it.
+pub(super) fn from_document<T: DeserializeOwned>(document: Document) -> Result<T, String> {
+    bson::deserialize_from_document(document).map_err(|error| error.to_string())
+}
+
+/// Whether an insert was refused because its key is taken.
+pub(super) fn is_duplicate(error: &mongodb::error::Error) -> bool {
+    matches!(error.kind.as_ref(), ErrorKind::Write(WriteFailure::WriteError(error)) if error.code == 11000)
+}

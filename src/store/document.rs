@@ -1,0 +1,217 @@
+//! The document that a record becomes.
+//!
+//! ```text
+//! _id      id#version
+//! id       the record's id
+//! dataset  what kind of record it is
+//! backup   the job id of the backup that first brought it
+//! taken    when that backup was made
+//! version  1, or more where the same id came with other content
+//! at       when what it tells of took place
+//! medium   the SHA-256 of the medium it names, if the backup held it
+//! ...      the dataset's view fields
+//! raw      the record as delivered; its JSON text where BSON cannot hold it
+//! ```
+
+use std::{fmt, str::FromStr};
+
+use bson::{
+    DateTime, RawBsonRef, RawDocument, RawDocumentBuf, cstr,
+    raw::{BindRawBsonRef, CString},
+};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    backup::{JobId, MediumId},
+    records::{Dataset, Fields, Scalar, view},
+};
+
+/// Ids longer than this are replaced by their digest, so that keys stay short.
+const ID_LIMIT_BYTES: usize = 200;
+
+/// The `_id` of a record's document: its id and its version.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RecordKey(pub(super) String);
+
+impl RecordKey {
+    pub(super) fn new(id: &str, version: i32) -> Self {
+        Self(format!("{id}#{version}"))
+    }
+}
+
+impl fmt::Display for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text that is not the key of a record.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not the key of a record")]
+pub struct InvalidKey(String);
+
+impl FromStr for RecordKey {
+    type Err = InvalidKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        match text.rsplit_once('#') {
+            Some((_, version)) if version.parse::<i32>().is_ok_and(|version| version > 0) => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(InvalidKey(text.to_owned())),
+        }
+    }
+}
+
+/// Where a record came from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The backup that brought it.
+    pub job: JobId,
+    /// When that backup was made, in milliseconds since 1970.
+    pub taken_millis: i64,
+}
+
+/// How a record is kept under `raw`.
+#[derive(Clone, Copy, Debug)]
+pub enum Raw<'a> {
+    /// As BSON.
+    Bson(RawFields<'a>),
+    /// As its JSON text.
+    Text(&'a str),
+    /// As a medium, because even its text is too long for a document.
+    Medium(MediumId),
+}
+
+/// A record on its way into the store, always as its first version.
+#[derive(Clone, Debug)]
+pub struct NewRecord {
+    pub(super) id: String,
+    pub(super) document: RawDocumentBuf,
+}
+
+impl NewRecord {
+    /// How many bytes it takes on its way.
+    pub fn size_bytes(&self) -> usize {
+        self.document.as_bytes().len()
+    }
+
+    /// Puts a record's document together. `fields` looks into the record.
+    pub fn new(
+        dataset: Dataset,
+        origin: &Origin,
+        fields: &impl Fields,
+        medium: Option<MediumId>,
+        raw: Raw<'_>,
+    ) -> Self {
+        let id = view::id(dataset, fields).map_or_else(|| digest_of(raw), short_id);
+        let mut document = RawDocumentBuf::new();
+        document.append(cstr!("_id"), RecordKey::new(&id, 1).0.as_str());
+        document.append(cstr!("id"), id.as_str());
+        document.append(cstr!("dataset"), dataset.as_str());
+        document.append(cstr!("backup"), origin.job.as_str());
+        document.append(cstr!("taken"), DateTime::from_millis(origin.taken_millis));
+        document.append(cstr!("version"), 1);
+        if let Some(millis) = view::time(dataset, fields) {
+            document.append(cstr!("at"), DateTime::from_millis(millis));
+        }
+        if let Some(medium) = medium {
+            document.append(cstr!("medium"), medium.to_string());
+        }
+        for field in view::fields(dataset) {
+            match field.read(fields) {
+                Some(view::Value::Text(text)) => append(&mut document, field.name, text),
+                Some(view::Value::Number(number)) => append(&mut document, field.name, number),
+                Some(view::Value::Flag(flag)) => append(&mut document, field.name, flag),
+                Some(view::Value::Time(millis)) => {
+                    append(&mut document, field.name, DateTime::from_millis(millis));
+                }
+                None => {}
+            }
+        }
+        match raw {
+            Raw::Bson(record) => document.append(cstr!("raw"), record.0),
+            Raw::Text(text) => document.append(cstr!("raw"), text),
+            Raw::Medium(medium) => document.append(cstr!("raw_medium"), medium.to_string()),
+        }
+        Self { id, document }
+    }
+
+    /// The same record as another version of its id.
+    pub(super) fn as_version(&self, version: i32) -> RawDocumentBuf {
+        let mut document = RawDocumentBuf::new();
+        for (key, value) in self.document.iter().filter_map(Result::ok) {
+            match key.as_str() {
+                "_id" => document.append(key, RecordKey::new(&self.id, version).0.as_str()),
+                "version" => document.append(key, version),
+                _ => document.append(key, value),
+            }
+        }
+        document
+    }
+}
+
+fn append(document: &mut RawDocumentBuf, name: &'static str, value: impl BindRawBsonRef) {
+    if let Ok(name) = CString::try_from(name.to_owned()) {
+        document.append(name, value);
+    }
+}
+
+fn short_id(id: String) -> String {
+    if id.len() <= ID_LIMIT_BYTES {
+        id
+    } else {
+        format!("sha256-{}", hex::encode(Sha256::digest(id)))
+    }
+}
+
+/// The id of a record that has none: the digest of what it says.
+fn digest_of(raw: Raw<'_>) -> String {
+    let digest = match raw {
+        Raw::Bson(record) => Sha256::digest(record.0.as_bytes()),
+        Raw::Text(text) => Sha256::digest(text),
+        Raw::Medium(medium) => return format!("sha256-{medium}"),
+    };
+    format!("sha256-{}", hex::encode(digest))
+}
+
+/// A record in BSON, to look into.
+#[derive(Clone, Copy, Debug)]
+pub struct RawFields<'a>(&'a RawDocument);
+
+impl<'a> RawFields<'a> {
+    pub(super) fn new(bson: &'a [u8]) -> Option<Self> {
+        RawDocument::from_bytes(bson).ok().map(Self)
+    }
+}
+
+impl Fields for RawFields<'_> {
+    fn get(&self, path: &str) -> Option<Scalar<'_>> {
+        let mut document = self.0;
+        let mut parts = path.split('.').peekable();
+        while let Some(name) = parts.next() {
+            let value = document.get(name).ok().flatten()?;
+            if parts.peek().is_none() {
+                return scalar(value);
+            }
+            document = value.as_document()?;
+        }
+        None
+    }
+}
+
+fn scalar(value: RawBsonRef<'_>) -> Option<Scalar<'_>> {
+    Some(match value {
+        RawBsonRef::String(text) => Scalar::Text(text.into()),
+        RawBsonRef::Int32(number) => Scalar::Integer(number.into()),
+        RawBsonRef::Int64(number) => Scalar::Integer(number),
+        RawBsonRef::Double(number) => Scalar::Double(number),
+        RawBsonRef::Decimal128(number) => Scalar::Text(number.to_string().into()),
+        RawBsonRef::Boolean(flag) => Scalar::Flag(flag),
+        RawBsonRef::DateTime(time) => Scalar::Time(time.timestamp_millis()),
+        RawBsonRef::ObjectId(id) => Scalar::Text(id.to_hex().into()),
+        RawBsonRef::Array(list) => Scalar::List(list.into_iter().count()),
+        RawBsonRef::Document(_) => Scalar::Object,
+        _ => return None,
+    })
+}

@@ -1,0 +1,87 @@
+//! Collections and indexes. Built before any data arrives.
+
+use mongodb::{
+    Database, IndexModel,
+    bson::{Document, doc},
+    options::IndexOptions,
+};
+
+use super::Error;
+use crate::{accounts::DataType, records::Dataset};
+
+/// The collection that a dataset's records are kept in.
+pub(super) fn collection(dataset: Dataset) -> &'static str {
+    table(DataType::of(dataset))
+}
+
+/// The collection that a data type's records are kept in.
+pub(super) fn table(data_type: DataType) -> &'static str {
+    data_type.as_str()
+}
+
+/// Uploads and what came of them.
+pub(super) const BACKUPS: &str = "backups";
+/// Who may sign in.
+pub(super) const ACCOUNTS: &str = "accounts";
+/// Who did what.
+pub(super) const AUDIT: &str = "audit";
+/// GridFS: what media there are.
+pub(super) const MEDIA_FILES: &str = "media.files";
+/// GridFS: their bytes.
+pub(super) const MEDIA_CHUNKS: &str = "media.chunks";
+
+/// The indexes of a data type's collection, beside `_id`.
+///
+/// Each view lists by time, the newest first, with `_id` to tell equals apart;
+/// `backup` serves taking a rejected backup out and showing what a backup brought;
+/// the others serve the links from one view to another.
+fn indexes(data_type: DataType) -> Vec<Document> {
+    let mut keys = vec![doc! { "at": -1, "_id": -1 }, doc! { "backup": 1 }];
+    keys.extend(match data_type {
+        DataType::Calls => vec![doc! { "call": 1 }, doc! { "room": 1, "at": 1 }],
+        DataType::Messages => vec![doc! { "room": 1, "at": 1, "seq": 1 }],
+        DataType::Voicemails | DataType::Recordings => vec![doc! { "call": 1 }, doc! { "room": 1 }],
+        DataType::Files => vec![doc! { "file": 1 }, doc! { "room": 1 }],
+        DataType::Staff | DataType::Contacts => {
+            vec![doc! { "eid": 1 }, doc! { "id": 1, "taken": -1, "version": -1 }]
+        }
+        DataType::Conferences | DataType::Enquiries => vec![doc! { "room": 1 }],
+        DataType::Other => vec![],
+    });
+    keys
+}
+
+pub(super) async fn prepare(db: &Database) -> Result<(), Error> {
+    for data_type in DataType::ALL {
+        build(db, table(data_type), &indexes(data_type), false).await?;
+    }
+    build(
+        db,
+        BACKUPS,
+        &[doc! { "job": 1 }, doc! { "state": 1 }, doc! { "arrived": -1, "_id": -1 }],
+        false,
+    )
+    .await?;
+    build(db, AUDIT, &[doc! { "at": -1, "_id": -1 }, doc! { "account": 1, "at": -1 }], false)
+        .await?;
+    build(db, MEDIA_CHUNKS, &[doc! { "files_id": 1, "n": 1 }], true).await?;
+    build(
+        db,
+        MEDIA_FILES,
+        &[doc! { "filename": 1, "uploadDate": 1 }, doc! { "metadata.backup": 1 }],
+        false,
+    )
+    .await
+}
+
+async fn build(db: &Database, name: &str, keys: &[Document], unique: bool) -> Result<(), Error> {
+    let models = keys.iter().map(|keys| {
+        let options = unique.then(|| IndexOptions::builder().unique(true).build());
+        IndexModel::builder().keys(keys.clone()).options(options).build()
+    });
+    db.collection::<Document>(name)
+        .create_indexes(models)
+        .await
+        .map_err(Error::database("build the indexes"))?;
+    Ok(())
+}
