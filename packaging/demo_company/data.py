@@ -1,14 +1,17 @@
 """The data files beside the code, and how times are written in records."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
+from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "data"
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
+@cache
 def table(name: str) -> dict:
-    """One of the JSON files."""
+    """One of the JSON files, read once; nobody writes to it."""
     return json.loads((FOLDER / name).read_text(encoding="utf-8"))
 
 
@@ -26,4 +29,4 @@ def rfc3339(moment: datetime) -> str:
 
 def milliseconds(moment: datetime) -> int:
     """A moment in milliseconds since 1970."""
-    return round(moment.timestamp() * 1000)
+    return (moment - EPOCH) // timedelta(milliseconds=1)

@@ -4,7 +4,7 @@ Backups bring staff and contacts anew each time. A person keeps the id for ever;
 a new job title, status or number is new content under the same id.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
 from .chance import Chance
@@ -53,7 +53,7 @@ def fictional_number(ranges: dict, country: str, index: int) -> str:
 
 def written_name(first: str, last: str) -> str:
     """A full name, in the order of its script."""
-    return f"{first} {last}" if first.isascii() or last.isascii() or len(last) > 2 else last + first
+    return last + first if first[0] >= "\u4e00" else f"{first} {last}"
 
 
 @dataclass
@@ -62,7 +62,6 @@ class People:
 
     seed: int
     quick: bool
-    tables: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.tables = {"staff": table("staff.json"), "contacts": table("contacts.json")}
@@ -71,6 +70,20 @@ class People:
     @property
     def service_id(self) -> str:
         return self.tables["staff"]["service_id"]
+
+    @property
+    def tags(self) -> dict[str, tuple[str, str]]:
+        """The tags of enquiries, with shape and colour of their icons."""
+        return {tag: (shape, colour) for tag, shape, colour in self.tables["staff"]["tags"]}
+
+    @property
+    def groups(self) -> dict[str, list[str]]:
+        """The group rooms of the staff, with the first names of their members."""
+        return dict(self.tables["staff"]["groups"])
+
+    @property
+    def conference_topics(self) -> list[str]:
+        return self.tables["staff"]["conference_topics"]
 
     def avatar_id(self, person: Person) -> str | None:
         """The file id of a portrait, where there is one."""
@@ -132,8 +145,9 @@ class People:
         values = dict(zip(source["columns"], rows[index % len(rows)]))
         if index >= len(rows):
             # The list is used up: old first names meet other families.
-            like = [row for row in rows if row[3] == values["language"] and row[0].isascii() == values["firstName"].isascii()]
-            values["lastName"] = like[(index * 7 + 3) % len(like)][1]
+            script = values["firstName"].isascii()
+            families = [row[1] for row in rows if row[0].isascii() == script]
+            values["lastName"] = families[(index * 7 + 3) % len(families)]
         form, country = values.pop("form"), values.pop("country")
         chance = Chance(self.seed, "contact", index)
         phone = fictional_number(source["phone_ranges"], country, index)
@@ -151,7 +165,8 @@ class People:
             record["workPhone"] = fictional_number(ranges, country, 300 + index)
             record["department"] = chance.choice(["Operations", "Purchasing", "Front of house"])
         else:
-            record["birthday"] = f"19{chance.randrange(60, 99)}-{chance.randrange(1, 13):02d}-{chance.randrange(1, 29):02d}"
+            year, month, day = chance.randrange(1960, 1999), chance.randrange(1, 13), chance.randrange(1, 29)
+            record["birthday"] = f"{year}-{month:02d}-{day:02d}"
         for channel, share in (("whatsApp", 0.5), ("weChat", 0.3), ("line", 0.15), ("facebook", 0.15)):
             if chance.happens(share):
                 record[channel] = phone if channel == "whatsApp" else f"customer{index + 1:03d}.example"

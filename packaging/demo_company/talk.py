@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from .chance import Chance
+from .chance import Chance, Deck
 from .data import script_lines, table
 from .people import Person, street_address
 
@@ -42,6 +42,24 @@ def read_scripts(name: str, language: str = "") -> list[Script]:
         who, attachment, text = match.groups()
         scripts[-1].turns.append(Turn(who, attachment, [way.strip() for way in text.split(" | ")]))
     return scripts
+
+
+class Decks:
+    """The scripts, in decks that outlast a day so that nothing comes twice too soon."""
+
+    def __init__(self, chance: Chance) -> None:
+        scripts = read_scripts("speech.txt")
+        for language in ("en", "zh"):
+            scripts += read_scripts(f"conversations.{language}.txt", language)
+        by_name: dict[tuple[str, str], list[Script]] = {}
+        for script in scripts:
+            by_name.setdefault((script.kind, script.language), []).append(script)
+        self._decks = {name: Deck(scripts, chance) for name, scripts in by_name.items()}
+
+    def draw(self, kind: str, language: str) -> Script:
+        """The next script of a kind in a language."""
+        return self._decks[kind, language].draw()
+
 
 
 class Topic:
@@ -91,5 +109,4 @@ class Topic:
 def said(turn: Turn, topic: Topic, language: str, chance: Chance) -> str:
     """One of the ways to say a turn, its words filled in."""
     text = chance.choice(turn.ways).format_map(topic.words(language))
-    # Product names are written with a capital as names of goods; "the Peak sofa" reads well too.
     return text[:1].upper() + text[1:] if language == "en" else text

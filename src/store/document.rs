@@ -81,6 +81,8 @@ pub enum Raw<'a> {
     Text(&'a str),
     /// As a medium, because even its text is too long for a document.
     Medium(MediumId),
+    /// Not at all: there is no record, only an entry of the archive.
+    Nothing,
 }
 
 /// A record on its way into the store, always as its first version.
@@ -133,6 +135,7 @@ impl NewRecord {
             Raw::Bson(record) => document.append(cstr!("raw"), record.0),
             Raw::Text(text) => document.append(cstr!("raw"), text),
             Raw::Medium(medium) => document.append(cstr!("raw_medium"), medium.to_string()),
+            Raw::Nothing => {}
         }
         Self { id, document }
     }
@@ -171,6 +174,7 @@ fn digest_of(raw: Raw<'_>) -> String {
         Raw::Bson(record) => Sha256::digest(record.0.as_bytes()),
         Raw::Text(text) => Sha256::digest(text),
         Raw::Medium(medium) => return format!("sha256-{medium}"),
+        Raw::Nothing => Sha256::digest([]),
     };
     format!("sha256-{}", hex::encode(digest))
 }

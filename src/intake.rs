@@ -1,0 +1,4 @@
+//! Intake
+pub mod counters;
+pub mod media;
+pub mod reading;

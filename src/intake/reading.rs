@@ -1,0 +1,269 @@
+//! Reading an archive whole, on both cores, and handing over what was checked.
+//!
+//! Media come first, so that each record can be told the medium it means. An
+//! entry is handed over only after its own check passed: what fits into memory is
+//! read once and kept until then, what does not is read a second time.
+
+mod media;
+mod records;
+
+use std::{
+    io::Read,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::{counters::Counters, media::Catalogue};
+use crate::{
+    archive::{self, Archive, EntryId, KeyRing, Protection},
+    backup::{FindingKind, MediumId},
+    records::{Dataset, Rules, rules::Holds},
+    store::{
+        self,
+        document::{NewRecord, Origin},
+    },
+};
+
+/// What is larger than this is not kept in memory, in bytes.
+const IN_MEMORY_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Small media are handed over together, so many at most,
+const BATCH_MEDIA: usize = 256;
+
+/// and with so many bytes at most.
+const BATCH_BYTES: u64 = 4 * 1024 * 1024;
+
+/// How many threads read.
+const WORKERS: usize = 2;
+
+/// Why reading ended before the archive did.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// The archive is to blame.
+    #[error("the archive cannot be taken in")]
+    Archive(#[from] archive::Error),
+    /// The store is to blame.
+    #[error("the backup cannot be stored")]
+    Store(#[from] store::Error),
+    /// Somebody asked for it.
+    #[error("the work was interrupted")]
+    Cancelled,
+}
+
+/// A medium that was checked and is in memory.
+#[derive(Debug)]
+pub struct CheckedMedium {
+    /// What its bytes are.
+    pub id: MediumId,
+    /// The name of its entry.
+    pub entry: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Where checked contents go. Called from several threads.
+pub trait Taker: Sync {
+    /// Takes small media.
+    fn take_media(&self, media: Vec<CheckedMedium>) -> Result<(), Stop>;
+
+    /// Whether a large medium is wanted, or there already.
+    fn wants(&self, id: &MediumId) -> Result<bool, Stop>;
+
+    /// Takes a large medium out of `contents`, which were checked before.
+    fn take_large(&self, id: MediumId, entry: &str, contents: &mut dyn Read) -> Result<(), Stop>;
+
+    /// Takes records of one dataset.
+    fn take_records(&self, dataset: Dataset, records: Vec<NewRecord>) -> Result<(), Stop>;
+
+    /// Returns once everything that was taken is where it belongs.
+    fn finish(&self) -> Result<(), Stop>;
+}
+
+/// Takes nothing: for checking alone.
+#[derive(Debug)]
+pub struct Discard;
+
+impl Taker for Discard {
+    fn take_media(&self, _: Vec<CheckedMedium>) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn wants(&self, _: &MediumId) -> Result<bool, Stop> {
+        Ok(false)
+    }
+
+    fn take_large(&self, _: MediumId, _: &str, _: &mut dyn Read) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn take_records(&self, _: Dataset, _: Vec<NewRecord>) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn finish(&self) -> Result<(), Stop> {
+        Ok(())
+    }
+}
+
+/// Everything that reading one archive needs.
+pub struct Reading<'a, T> {
+    /// The archive.
+    pub archive: &'a Archive,
+    /// The keys that may open it.
+    pub keys: &'a KeyRing,
+    /// Which records belong where.
+    pub rules: &'a Rules,
+    /// What each record is told of where it came from.
+    pub origin: &'a Origin,
+    /// Where the contents go.
+    pub taker: &'a T,
+    /// Where they are counted.
+    pub counters: &'a Counters,
+    /// Whether to stop.
+    pub stop: &'a CancellationToken,
+}
+
+/// A piece of work for one thread.
+#[derive(Debug)]
+enum Job {
+    /// The digest of the archive itself.
+    Digest,
+    /// Small media.
+    Media(Vec<EntryId>),
+    /// A medium that does not fit into memory.
+    Large(EntryId),
+    /// A record file, and the dataset that its place suggests.
+    Records(EntryId, Option<Dataset>),
+}
+
+/// What jobs found out about media: which entry holds what.
+type Found = Vec<(EntryId, MediumId)>;
+
+impl<T: Taker> Reading<'_, T> {
+    /// Reads everything; returns the SHA-256 of the archive.
+    pub fn run(&self) -> Result<[u8; 32], Stop> {
+        self.counters.expect(self.archive.entries().len() as u64, self.archive.total_bytes());
+        for (id, entry) in self.archive.entries() {
+            if entry.protection() == Protection::None {
+                self.counters.find(FindingKind::Unencrypted, self.archive.name(id));
+            }
+        }
+        let (media, records) = self.plan();
+        let mut catalogue = Catalogue::new(self.archive);
+        let digest = Mutex::new(None);
+        for (id, medium) in self.work(&media, |job| match job {
+            Job::Digest => {
+                let digested = self.digest()?;
+                *digest.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(digested);
+                Ok(Vec::new())
+            }
+            Job::Large(id) => Ok(vec![(*id, self.large_medium(*id)?)]),
+            Job::Media(ids) => self.small_media(ids),
+            Job::Records(..) => Ok(Vec::new()),
+        })? {
+            catalogue.set(id, medium);
+        }
+        self.work(&records, |job| match job {
+            Job::Records(id, hint) => self.record_file(*id, *hint, &catalogue).map(|()| Vec::new()),
+            _ => Ok(Vec::new()),
+        })?;
+        self.unnamed_media(&catalogue)?;
+        self.taker.finish()?;
+        let digest = digest.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        digest.ok_or(Stop::Cancelled)
+    }
+
+    /// What there is to do: media, then records.
+    fn plan(&self) -> (Vec<Job>, Vec<Job>) {
+        let (mut media, mut records) = (vec![Job::Digest], Vec::new());
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        for (id, entry) in self.archive.entries() {
+            match self.rules.entry(self.archive.name(id)) {
+                Holds::Records(hint) => records.push(Job::Records(id, hint)),
+                Holds::Unsure => records.push(Job::Records(id, None)),
+                Holds::Medium if entry.size_bytes() > IN_MEMORY_BYTES => media.push(Job::Large(id)),
+                Holds::Medium => {
+                    if batch.len() == BATCH_MEDIA || bytes + entry.size_bytes() > BATCH_BYTES {
+                        media.push(Job::Media(std::mem::take(&mut batch)));
+                        bytes = 0;
+                    }
+                    bytes += entry.size_bytes();
+                    batch.push(id);
+                }
+            }
+        }
+        if !batch.is_empty() {
+            media.push(Job::Media(batch));
+        }
+        (media, records)
+    }
+
+    /// Does all jobs on all threads. The first error stops them.
+    fn work(
+        &self,
+        jobs: &[Job],
+        run: impl Fn(&Job) -> Result<Found, Stop> + Sync,
+    ) -> Result<Found, Stop> {
+        let next = AtomicUsize::new(0);
+        let outcome = Mutex::new(Ok(Vec::new()));
+        let worker = || {
+            while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let done = if self.stop.is_cancelled() { Err(Stop::Cancelled) } else { run(job) };
+                let mut outcome = outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                match (outcome.as_mut(), done) {
+                    (Ok(found), Ok(more)) => found.extend(more),
+                    (Ok(_), Err(stop)) => {
+                        *outcome = Err(stop);
+                        next.store(jobs.len(), Ordering::Relaxed);
+                    }
+                    (Err(_), _) => {}
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..WORKERS {
+                scope.spawn(worker);
+            }
+            worker();
+        });
+        outcome.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn digest(&self) -> Result<[u8; 32], Stop> {
+        let mut hash = Sha256::new();
+        let mut reader = self.archive.bytes();
+        self.pump(&mut reader, |part| {
+            hash.update(part);
+            Ok(())
+        })
+        .map_err(archive::Error::from_io)?;
+        self.interrupted()?;
+        Ok(hash.finalize().into())
+    }
+
+    /// Reads to the end in pieces, until asked to stop.
+    fn pump(
+        &self,
+        reader: &mut dyn Read,
+        mut each: impl FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> std::io::Result<()> {
+        let mut buffer = vec![0; 128 * 1024];
+        loop {
+            let read = reader.read(&mut buffer)?;
+            if read == 0 || self.stop.is_cancelled() {
+                return Ok(());
+            }
+            each(&buffer[..read])?;
+        }
+    }
+
+    /// Has to be asked after [`Self::pump`], which ends quietly when asked to stop.
+    fn interrupted(&self) -> Result<(), Stop> {
+        if self.stop.is_cancelled() { Err(Stop::Cancelled) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,129 @@
+//! Media: small ones many at a time, large ones each by itself.
+
+use std::io::Read;
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::{CheckedMedium, Found, Reading, Stop, Taker};
+use crate::{
+    archive::{Archive, EntryId, Unlocked},
+    backup::{FindingKind, MediumId},
+    intake::media::Catalogue,
+    records::Dataset,
+    store::document::{NewRecord, Raw},
+};
+
+impl<T: Taker> Reading<'_, T> {
+    /// Reads small media once and hands them over together.
+    pub(super) fn small_media(&self, ids: &[EntryId]) -> Result<Found, Stop> {
+        let unlocked = self.archive.unlock(ids, self.keys)?;
+        let mut found = Vec::with_capacity(ids.len());
+        let mut media = Vec::with_capacity(ids.len());
+        for (id, mut unlocked) in ids.iter().copied().zip(unlocked) {
+            let bytes = self.in_memory(id, &mut unlocked)?;
+            let medium = MediumId::new(Sha256::digest(&bytes).into());
+            self.counters.medium(bytes.len() as u64);
+            self.counters.bytes(bytes.len() as u64);
+            self.counters.entry();
+            found.push((id, medium));
+            media.push(CheckedMedium { id: medium, entry: self.archive.name(id).to_owned(), bytes });
+        }
+        self.taker.take_media(media)?;
+        Ok(found)
+    }
+
+    /// Reads an entry that fits into memory.
+    pub(super) fn in_memory(&self, id: EntryId, unlocked: &mut Unlocked) -> Result<Vec<u8>, Stop> {
+        let size = usize::try_from(self.archive.entry(id).size_bytes()).unwrap_or(0);
+        let bytes = self.archive.check(id, self.keys, unlocked, |contents| {
+            let mut bytes = Vec::with_capacity(size);
+            contents.read_to_end(&mut bytes).map(|_| bytes)
+        })?;
+        Ok(bytes)
+    }
+
+    /// Reads a large medium to check it, and again to hand it over.
+    pub(super) fn large_medium(&self, id: EntryId) -> Result<MediumId, Stop> {
+        let mut unlocked = self.unlock(id)?;
+        let medium = self.archive.check(id, self.keys, &mut unlocked, |contents| {
+            let mut hash = Sha256::new();
+            let mut counted = 0;
+            let outcome = self.pump(contents, |part| {
+                hash.update(part);
+                counted += part.len() as u64;
+                Ok(())
+            });
+            outcome.map(|()| (MediumId::new(hash.finalize().into()), counted))
+        });
+        self.interrupted()?;
+        let (medium, bytes) = medium?;
+        self.hand_over(id, &unlocked, medium, 0, bytes)?;
+        self.counters.medium(bytes);
+        self.counters.bytes(bytes);
+        self.counters.entry();
+        Ok(medium)
+    }
+
+    /// Hands over bytes `start` to `end` of an entry that was checked before.
+    pub(super) fn hand_over(
+        &self,
+        id: EntryId,
+        unlocked: &Unlocked,
+        medium: MediumId,
+        start: u64,
+        end: u64,
+    ) -> Result<(), Stop> {
+        if !self.taker.wants(&medium)? {
+            return Ok(());
+        }
+        let mut part = part(self.archive, id, unlocked, start, end)?;
+        self.taker.take_large(medium, self.archive.name(id), &mut part)
+    }
+
+    /// Finds a key for one entry.
+    pub(super) fn unlock(&self, id: EntryId) -> Result<Unlocked, Stop> {
+        let mut unlocked = self.archive.unlock(&[id], self.keys)?;
+        Ok(unlocked.remove(0))
+    }
+
+    /// Media that no record names are found among the files all the same.
+    pub(super) fn unnamed_media(&self, catalogue: &Catalogue<'_>) -> Result<(), Stop> {
+        let mut records = Vec::new();
+        for (id, medium) in catalogue.unnamed() {
+            self.counters.find(FindingKind::UnreferencedMedium, self.archive.name(id));
+            records.push(self.file_of(id, medium, "unreferenced"));
+        }
+        for batch in records.chunks(500) {
+            self.taker.take_records(Dataset::File, batch.to_vec())?;
+        }
+        Ok(())
+    }
+
+    /// A line among the files for an entry that no record speaks of.
+    pub(super) fn file_of(&self, id: EntryId, medium: MediumId, kind: &str) -> NewRecord {
+        let path = self.archive.name(id);
+        let fields = json!({
+            "_id": format!("entry:{medium}:{path}"),
+            "fileName": path.rsplit('/').next(),
+            "path": path,
+            "size": self.archive.entry(id).size_bytes(),
+            "kind": kind,
+        });
+        NewRecord::new(Dataset::File, self.origin, &fields, Some(medium), Raw::Nothing)
+    }
+}
+
+/// A part of an entry's contents.
+pub(super) fn part(
+    archive: &Archive,
+    id: EntryId,
+    unlocked: &Unlocked,
+    start: u64,
+    end: u64,
+) -> Result<impl Read, Stop> {
+    let mut contents = archive.contents(id, unlocked);
+    std::io::copy(&mut contents.by_ref().take(start), &mut std::io::sink())
+        .map_err(crate::archive::Error::from_io)?;
+    Ok(contents.take(end - start))
+}
