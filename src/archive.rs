@@ -25,11 +25,7 @@ mod keys;
 mod local;
 mod name;
 
-use std::{
-    fs::File,
-    os::unix::fs::FileExt,
-    sync::Arc,
-};
+use std::{fs::File, os::unix::fs::FileExt, sync::Arc};
 
 pub use contents::Contents;
 pub use entry::{Entry, EntryId, Protection};
@@ -47,6 +43,16 @@ pub struct Limits {
     pub total_bytes: u64,
     /// Uncompressed bytes of one entry.
     pub entry_bytes: u64,
+}
+
+impl From<&crate::config::Archive> for Limits {
+    fn from(section: &crate::config::Archive) -> Self {
+        Self {
+            entries: section.max_entries.into(),
+            total_bytes: section.max_total_bytes,
+            entry_bytes: section.max_entry_bytes,
+        }
+    }
 }
 
 /// An entry may be this many times larger than it is compressed,
@@ -175,10 +181,18 @@ impl Archive {
 fn within_limits(name: &str, entry: &Entry, limits: &Limits) -> Result<(), Error> {
     let bytes = entry.size_bytes;
     if bytes > limits.entry_bytes {
-        return Err(Error::EntryTooLarge { entry: name.to_owned(), bytes, limit: limits.entry_bytes });
+        return Err(Error::EntryTooLarge {
+            entry: name.to_owned(),
+            bytes,
+            limit: limits.entry_bytes,
+        });
     }
     if bytes > RATIO_FREE_BYTES && bytes / RATIO > entry.compressed_bytes {
-        return Err(Error::Bomb { entry: name.to_owned(), bytes, compressed: entry.compressed_bytes });
+        return Err(Error::Bomb {
+            entry: name.to_owned(),
+            bytes,
+            compressed: entry.compressed_bytes,
+        });
     }
     Ok(())
 }

@@ -1,4 +1,268 @@
-//! Intake
+//! Carrying each backup from arrived to stored.
+//!
+//! ```text
+//! inbox -> claim -> carry ------------------------------> archive kept or removed
+//!                   |  open, check, read (both cores)     or quarantine
+//!                   |  -> unpack -> store
+//! ```
+//!
+//! One loop, woken by the inbox or by a timer, takes no orders: it looks at what is
+//! on the disk and in the store, and does the next step of each backup. One backup
+//! is stored at a time, in the order of arrival. Nothing is kept in memory that
+//! could be lost, so a restart is nothing special.
+
+mod carry;
 pub mod counters;
-pub mod media;
+mod media;
+pub mod places;
 pub mod reading;
+mod unpack;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use carry::{Carried, Carrier};
+use places::Places;
+
+use crate::{
+    archive::{KeyRing, Limits},
+    backup::UploadId,
+    cause::chain,
+    config::{Modes, Secrets, secret},
+    inbox::{self, Condition, Upload, Watch},
+    records::Rules,
+    store::Store,
+};
+
+/// What is not a backup by its name is set aside when nobody has touched it for so long.
+const ASIDE_AFTER: Duration = Duration::from_secs(600);
+
+/// Pauses between attempts while something is in the way: the first, and the longest.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+
+/// What intake goes by.
+#[derive(Debug)]
+pub struct Settings {
+    /// What an archive may be.
+    pub limits: Limits,
+    /// Which records belong where.
+    pub rules: Rules,
+    /// What becomes of a backup.
+    pub modes: Modes,
+    /// Where the Archive Keys are; read anew for each backup.
+    pub secrets: Secrets,
+    /// How long an interrupted upload is kept for the client to resume.
+    pub grace: Duration,
+    /// How often the inbox is looked through even if nothing woke us.
+    pub rescan: Duration,
+    /// Room that has to stay free on the disk, in bytes.
+    pub reserve_bytes: u64,
+    /// What time it is.
+    pub clock: fn() -> Timestamp,
+}
+
+impl Settings {
+    fn keys(&self) -> Result<KeyRing, secret::Error> {
+        Ok(KeyRing::new(self.secrets.archive_keys()?))
+    }
+
+    fn free_bytes(&self, places: &Places) -> Option<u64> {
+        let disk = nix::sys::statvfs::statvfs(&places.inbox()).ok()?;
+        Some(disk.blocks_available().saturating_mul(disk.fragment_size()))
+    }
+}
+
+/// Tells whether the loops still turn.
+#[derive(Debug, Default)]
+pub struct Alive(AtomicBool);
+
+impl Alive {
+    fn turned(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a loop came around since this was last asked.
+    pub fn turned_since_last_asked(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// The loop.
+pub struct Intake {
+    carrier: Carrier,
+    inbox: watch::Sender<Arc<Vec<Upload>>>,
+    wake: Arc<tokio::sync::Notify>,
+    alive: Arc<Alive>,
+}
+
+impl Intake {
+    /// Prepares the loop. `stop` ends it.
+    pub fn new(settings: Settings, store: Store, places: Places, stop: CancellationToken) -> Self {
+        let carrier = Carrier { settings: Arc::new(settings), store, places, stop };
+        Self {
+            carrier,
+            inbox: watch::Sender::default(),
+            wake: Arc::default(),
+            alive: Arc::default(),
+        }
+    }
+
+    /// What is in the inbox, as of the last look.
+    pub fn inbox(&self) -> watch::Receiver<Arc<Vec<Upload>>> {
+        self.inbox.subscribe()
+    }
+
+    /// Whether the loop still turns.
+    pub fn alive(&self) -> Arc<Alive> {
+        Arc::clone(&self.alive)
+    }
+
+    /// Runs until it is stopped.
+    pub async fn run(self) -> Result<(), inbox::Error> {
+        let inbox = self.carrier.places.inbox();
+        let mut watch = Watch::new(&inbox)?;
+        let looking = async {
+            loop {
+                self.alive.turned();
+                if let Err(error) = self.look() {
+                    tracing::error!(error = chain(&error), "cannot look through the inbox");
+                }
+                let pause = if self.inbox.borrow().is_empty() {
+                    self.carrier.settings.rescan
+                } else {
+                    Duration::from_secs(1)
+                };
+                let pause = pause.min(self.carrier.settings.rescan);
+                tokio::select! {
+                    () = watch.changed() => {}
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        };
+        let carrying = self.carry_all();
+        tokio::select! {
+            () = looking => {}
+            () = carrying => {}
+        }
+        Ok(())
+    }
+
+    /// Looks through the inbox, claims what is complete and sets aside what will never be.
+    fn look(&self) -> Result<(), inbox::Error> {
+        let now = (self.carrier.settings.clock)();
+        let mut left = Vec::new();
+        for upload in inbox::list(&self.carrier.places.inbox())? {
+            if !self.moved_on(&upload, now)? {
+                left.push(upload);
+            }
+        }
+        self.inbox.send_replace(Arc::new(left));
+        Ok(())
+    }
+
+    /// Takes the upload out of the inbox if it is time; returns whether it did.
+    fn moved_on(&self, upload: &Upload, now: Timestamp) -> Result<bool, inbox::Error> {
+        let grace = self.carrier.settings.grace;
+        let idle = upload.idle(now);
+        let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
+        let id = UploadId::new(u64::try_from(now.as_second()).unwrap_or(0), nanos);
+        let to = match (&upload.name, upload.condition) {
+            (_, Condition::Arriving) => return Ok(false),
+            (Some(_), Condition::Arrived) => self.carrier.places.claimed(&id),
+            // It will not be resumed any more: claimed, so that it is rejected and shown.
+            (Some(_), Condition::Interrupted) if idle >= grace => self.carrier.places.claimed(&id),
+            (None, _) if upload.is_temporary() && idle >= grace => self.carrier.places.aside(&id),
+            (None, _) if !upload.is_temporary() && idle >= grace.min(ASIDE_AFTER) => {
+                self.carrier.places.aside(&id)
+            }
+            _ => return Ok(false),
+        };
+        let moved = inbox::claim(upload, &to)?;
+        if moved {
+            let is_backup = upload.name.is_some();
+            tracing::info!(upload = %id, file = upload.file, is_backup, "taken out of the inbox");
+            self.wake.notify_one();
+        }
+        Ok(moved)
+    }
+
+    /// Carries what was claimed, again and again, until stopped.
+    async fn carry_all(&self) {
+        let mut pause = PAUSE.0;
+        loop {
+            let trouble = self.carry_once().await;
+            if self.carrier.stop.is_cancelled() {
+                return;
+            }
+            pause = if trouble { (pause * 2).min(PAUSE.1) } else { PAUSE.0 };
+            let rest = if trouble { pause } else { self.carrier.settings.rescan };
+            tokio::select! {
+                () = self.wake.notified(), if !trouble => {}
+                () = tokio::time::sleep(rest) => {}
+                () = self.carrier.stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Carries each claimed backup as far as it goes; returns whether something was in the way.
+    async fn carry_once(&self) -> bool {
+        let mut claimed = match self.carrier.places.claimed_files() {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::error!(error = chain(&error), "cannot list what was claimed");
+                return true;
+            }
+        };
+        if let Err(error) = self.begun_first(&mut claimed).await {
+            tracing::warn!(error = chain(&error), "the database is in the way; trying again");
+            return true;
+        }
+        let mut trouble = false;
+        for one in &claimed {
+            match self.carrier.carry(one).await {
+                Ok(Carried::Done) => {}
+                Ok(Carried::Waits { begun }) => {
+                    trouble = true;
+                    if begun {
+                        return true;
+                    }
+                }
+                Err(carry::Error::Interrupted) => return true,
+                Err(error) => {
+                    tracing::warn!(job = %one.name.job, upload = %one.upload, error = chain(&error), "cannot go on; trying again");
+                    return true;
+                }
+            }
+            if self.carrier.stop.is_cancelled() {
+                return true;
+            }
+        }
+        trouble
+    }
+
+    /// A backup of which a part may be stored goes before all others: what it brought
+    /// is not visible, and must not be taken for something that is kept.
+    async fn begun_first(
+        &self,
+        claimed: &mut [places::ClaimedFile],
+    ) -> Result<(), crate::store::Error> {
+        if claimed.is_empty() {
+            return Ok(());
+        }
+        let unfinished = self.carrier.store.unfinished_backups().await?;
+        let begun = |file: &places::ClaimedFile| {
+            unfinished.iter().any(|backup| backup.upload == file.upload && backup.begun.is_some())
+        };
+        claimed.sort_by_key(|file| (!begun(file), file.upload.clone()));
+        Ok(())
+    }
+}

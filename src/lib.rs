@@ -1,11 +1,36 @@
-//! The retention appliance.
+//! The retention appliance: what becomes of a backup that maaiiconnect uploads.
+//!
+//! ```text
+//! maaiiconnect --SFTP--> sftp --> inbox --> intake --> store --> portal --> browser
+//!                        (sshd)             |  archive: is it whole?
+//!                                           |  records: what is in it?
+//! ```
+//!
+//! 1. [`inbox`] notices when an upload is complete.
+//! 2. [`intake`] claims it, reads it whole and hands what was checked to the store.
+//! 3. [`archive`] opens the ZIP, which nobody has to trust, and checks every byte.
+//! 4. [`records`] finds the records in it and tells which dataset each belongs to.
+//! 5. [`store`] keeps records and media in MongoDB, shows nothing of a backup before
+//!    all of it is there, and finds what is asked for.
+//! 6. [`health`] asks every part how it is.
+//!
+//! [`backup`] says what a backup is and which states it goes through. Below
+//! everything lie [`config`], [`accounts`], [`audit`], [`files`] and [`cause`];
+//! above everything [`cli`] and [`appliance`]. Arrows point down only.
 
-pub mod accounts;
+pub mod appliance;
+pub mod cli;
+
 pub mod archive;
-pub mod audit;
 pub mod backup;
-pub mod config;
-pub mod files;
+pub mod health;
+pub mod inbox;
 pub mod intake;
 pub mod records;
 pub mod store;
+
+pub mod accounts;
+pub mod audit;
+pub mod cause;
+pub mod config;
+pub mod files;

@@ -33,9 +33,15 @@ impl Cipher {
         let bad = "a derived key has the length of its strength";
         let secret = key.encryption();
         let stream: Box<dyn StreamCipher + Send> = match strength {
-            Strength::Aes128 => Box::new(Ctr128LE::<Aes128>::new_from_slices(secret, &counter).expect(bad)),
-            Strength::Aes192 => Box::new(Ctr128LE::<Aes192>::new_from_slices(secret, &counter).expect(bad)),
-            Strength::Aes256 => Box::new(Ctr128LE::<Aes256>::new_from_slices(secret, &counter).expect(bad)),
+            Strength::Aes128 => {
+                Box::new(Ctr128LE::<Aes128>::new_from_slices(secret, &counter).expect(bad))
+            }
+            Strength::Aes192 => {
+                Box::new(Ctr128LE::<Aes192>::new_from_slices(secret, &counter).expect(bad))
+            }
+            Strength::Aes256 => {
+                Box::new(Ctr128LE::<Aes256>::new_from_slices(secret, &counter).expect(bad))
+            }
         };
         let mac = Hmac::new_from_slice(key.authentication()).expect("a key of any length will do");
         Self::Aes { stream, mac: Box::new(mac) }

@@ -93,8 +93,12 @@ impl Read for Contents {
         let read = match read {
             Ok(read) => read,
             // What is not from below, is from the decoder.
-            Err(error) if error.get_ref().is_some_and(|inner| inner.is::<Error>()) => return Err(error),
-            Err(error) if matches!(self.body, Body::Deflated(_)) && error.raw_os_error().is_none() => {
+            Err(error) if error.get_ref().is_some_and(|inner| inner.is::<Error>()) => {
+                return Err(error);
+            }
+            Err(error)
+                if matches!(self.body, Body::Deflated(_)) && error.raw_os_error().is_none() =>
+            {
                 return Err(self.damaged("it cannot be inflated"));
             }
             Err(error) => return Err(error),
@@ -138,7 +142,8 @@ impl Source {
             Protection::ZipCrypto { .. } => (ZIP_CRYPTO_HEADER_BYTES, 0),
             Protection::Aes { strength, .. } => (strength.salt_bytes() + 2, MAC_BYTES),
         };
-        let (position, end) = (entry.data_start + lead as u64, data_end.saturating_sub(trail as u64));
+        let (position, end) =
+            (entry.data_start + lead as u64, data_end.saturating_sub(trail as u64));
         Self {
             file: Arc::clone(file),
             name: name.to_owned(),

@@ -183,7 +183,9 @@ fn methods(
 
 fn unusable(error: zip::result::ZipError) -> Error {
     match error {
-        zip::result::ZipError::Io(error) if error.kind() != io::ErrorKind::UnexpectedEof => Error::Read(error),
+        zip::result::ZipError::Io(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+            Error::Read(error)
+        }
         other => Error::Directory { why: format!("the directory cannot be read: {other}") },
     }
 }

@@ -36,7 +36,8 @@ impl Ending {
         if length == 0 {
             return Err(broken("the file is empty"));
         }
-        let tail_bytes = (END_BYTES + COMMENT_BYTES).min(usize::try_from(length).unwrap_or(usize::MAX));
+        let tail_bytes =
+            (END_BYTES + COMMENT_BYTES).min(usize::try_from(length).unwrap_or(usize::MAX));
         let mut tail = vec![0; tail_bytes];
         let tail_start = length - tail_bytes as u64;
         file.read_exact_at(&mut tail, tail_start).map_err(Error::Read)?;
@@ -45,12 +46,17 @@ impl Ending {
             .rev()
             .find(|at| {
                 u32_at(&tail, *at) == Some(END)
-                    && u16_at(&tail, at + 20).is_some_and(|comment| at + END_BYTES + usize::from(comment) == tail_bytes)
+                    && u16_at(&tail, at + 20)
+                        .is_some_and(|comment| at + END_BYTES + usize::from(comment) == tail_bytes)
             })
             .ok_or_else(|| {
                 let mut head = [0; 4];
                 let is_zip = file.read_exact_at(&mut head, 0).is_ok() && head.starts_with(b"PK");
-                broken(if is_zip { "the archive is cut off: its end is missing" } else { "the file is not a ZIP archive" })
+                broken(if is_zip {
+                    "the archive is cut off: its end is missing"
+                } else {
+                    "the file is not a ZIP archive"
+                })
             })?;
         Self::read(file, &tail[at..], tail_start + at as u64)
     }
@@ -67,7 +73,8 @@ impl Ending {
         let zip64 = read_zip64(file, position)?;
         let (here, entries, size, start, directory_end) = match zip64 {
             Some(wide) => {
-                let agree = |narrow: u64, full: u64, marker: u64| narrow == marker || narrow == full;
+                let agree =
+                    |narrow: u64, full: u64, marker: u64| narrow == marker || narrow == full;
                 let same = agree(here, wide.here, 0xffff)
                     && agree(entries, wide.entries, 0xffff)
                     && agree(size, wide.size, 0xffff_ffff)
@@ -114,11 +121,19 @@ fn read_zip64(file: &File, end: u64) -> Result<Option<Zip64>, Error> {
         other => other.map_err(Error::Read)?,
     }
     let size = u64_at(&record, 4).unwrap_or(0);
-    if u32_at(&record, 0) != Some(END64) || position.checked_add(size).and_then(|n| n.checked_add(12)) != Some(locator_start) {
+    if u32_at(&record, 0) != Some(END64)
+        || position.checked_add(size).and_then(|n| n.checked_add(12)) != Some(locator_start)
+    {
         return Err(broken("the ZIP64 end record is missing"));
     }
     let field = |at| u64_at(&record, at).unwrap_or(0);
-    Ok(Some(Zip64 { here: field(24), entries: field(32), size: field(40), start: field(48), position }))
+    Ok(Some(Zip64 {
+        here: field(24),
+        entries: field(32),
+        size: field(40),
+        start: field(48),
+        position,
+    }))
 }
 
 pub(super) fn broken(why: &str) -> Error {

@@ -74,11 +74,18 @@ impl KeyRing {
     fn order(&self) -> impl Iterator<Item = usize> + use<> {
         let first = self.proved.load(Ordering::Relaxed);
         let count = self.keys.len();
-        std::iter::once(first).chain((0..count).filter(move |key| *key != first)).filter(move |key| *key < count)
+        std::iter::once(first)
+            .chain((0..count).filter(move |key| *key != first))
+            .filter(move |key| *key < count)
     }
 
-    pub(super) fn unlock(&self, archive: &Archive, ids: &[EntryId]) -> Result<Vec<Unlocked>, Error> {
-        let mut heads = ids.iter().map(|id| Head::read(archive, *id)).collect::<Result<Vec<_>, _>>()?;
+    pub(super) fn unlock(
+        &self,
+        archive: &Archive,
+        ids: &[EntryId],
+    ) -> Result<Vec<Unlocked>, Error> {
+        let mut heads =
+            ids.iter().map(|id| Head::read(archive, *id)).collect::<Result<Vec<_>, _>>()?;
         for key in self.order() {
             self.try_key(key, &mut heads);
             if heads.iter().all(|head| head.found.is_some()) {
@@ -87,17 +94,26 @@ impl KeyRing {
         }
         heads
             .into_iter()
-            .map(|head| head.found.ok_or_else(|| Error::NoKnownKey { entry: archive.name(head.id).to_owned() }))
+            .map(|head| {
+                head.found
+                    .ok_or_else(|| Error::NoKnownKey { entry: archive.name(head.id).to_owned() })
+            })
             .collect()
     }
 
     /// Another key that seems to fit, after the one that turned out not to.
-    pub(super) fn next_after(&self, archive: &Archive, id: EntryId, failed: &Unlocked) -> Option<Unlocked> {
+    pub(super) fn next_after(
+        &self,
+        archive: &Archive,
+        id: EntryId,
+        failed: &Unlocked,
+    ) -> Option<Unlocked> {
         let failed = failed.key?;
         // Always in the order of the ring here, so that no key is tried twice.
         let proved = self.proved.load(Ordering::Relaxed);
         let rank = |key: usize| if key == proved { 0 } else { key + 1 };
-        let mut later: Vec<usize> = (0..self.keys.len()).filter(|key| rank(*key) > rank(failed)).collect();
+        let mut later: Vec<usize> =
+            (0..self.keys.len()).filter(|key| rank(*key) > rank(failed)).collect();
         later.sort_unstable_by_key(|key| rank(*key));
         later.into_iter().find_map(|key| {
             let mut heads = [Head::read(archive, id).ok()?];

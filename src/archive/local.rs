@@ -34,7 +34,8 @@ pub(super) fn check(
         if next > directory_start {
             return Err(broken("an entry lies behind the directory"));
         }
-        read_header(file, entry.header_start, next, &mut header).map_err(|error| error.unwrap_or_else(overlap))?;
+        read_header(file, entry.header_start, next, &mut header)
+            .map_err(|error| error.unwrap_or_else(overlap))?;
         entry.data_start = entry.header_start + header.len() as u64;
         compare(&header, entry, name)?;
         let data_end = entry.data_start.checked_add(entry.compressed_bytes).ok_or_else(overlap)?;
@@ -52,7 +53,12 @@ pub(super) fn check(
 /// Reads the header at `start` with its name and extra fields; it has to end before `next`.
 ///
 /// The error is none where it does not.
-fn read_header(file: &File, start: u64, next: u64, header: &mut Vec<u8>) -> Result<(), Option<Error>> {
+fn read_header(
+    file: &File,
+    start: u64,
+    next: u64,
+    header: &mut Vec<u8>,
+) -> Result<(), Option<Error>> {
     // Most names and extra fields fit into this, so that one read is enough.
     let room = usize::try_from(next - start).unwrap_or(usize::MAX);
     header.resize(room.min(200), 0);
@@ -134,7 +140,8 @@ fn method(code: u16, entry: &Entry, extra: &Extra<'_>) -> Option<Compression> {
 fn sizes(header: &[u8], extra: &Extra<'_>) -> (u64, u64) {
     let narrow = |at| u64::from(u32_at(header, at).unwrap_or(0));
     let (compressed, size) = (narrow(18), narrow(22));
-    let mut wide = extra.zip64.map(|field| field.chunks_exact(8).filter_map(|part| u64_at(part, 0)));
+    let mut wide =
+        extra.zip64.map(|field| field.chunks_exact(8).filter_map(|part| u64_at(part, 0)));
     let mut full = |narrow: u64| match &mut wide {
         Some(wide) if narrow == 0xffff_ffff => wide.next().unwrap_or(narrow),
         _ => narrow,
@@ -159,7 +166,13 @@ fn same_name(local: &[u8], name: &str, is_directory: bool) -> bool {
 }
 
 /// The descriptor behind the data fills the gap to the next entry.
-fn compare_descriptor(file: &File, entry: &Entry, name: &str, start: u64, next: u64) -> Result<(), Error> {
+fn compare_descriptor(
+    file: &File,
+    entry: &Entry,
+    name: &str,
+    start: u64,
+    next: u64,
+) -> Result<(), Error> {
     let gap = usize::try_from(next - start).unwrap_or(usize::MAX);
     let differs = || Error::Mismatch { entry: name.to_owned(), field: "data descriptor" };
     if !matches!(gap, 12 | 16 | 20 | 24) {

@@ -11,7 +11,9 @@ pub(super) fn decode<'a>(raw: &'a [u8], legacy: impl FnOnce() -> String) -> Cow<
     }
     let chinese = encoding_rs::GB18030.decode_without_bom_handling_and_without_replacement(raw);
     match chinese {
-        Some(text) if text.chars().all(|c| c.is_ascii() || is_han(c)) => Cow::Owned(text.into_owned()),
+        Some(text) if text.chars().all(|c| c.is_ascii() || is_han(c)) => {
+            Cow::Owned(text.into_owned())
+        }
         _ => Cow::Owned(legacy()),
     }
 }

@@ -86,9 +86,13 @@ mod tests {
 
     #[test]
     fn the_stem_is_the_name_without_its_ending() {
-        for (path, expected) in
-            [("a/b/f1.wav", "f1"), ("f1", "f1"), ("a.b/f1", "f1"), ("a/f1.tar.gz", "f1.tar"), ("a/.hidden", ".hidden")]
-        {
+        for (path, expected) in [
+            ("a/b/f1.wav", "f1"),
+            ("f1", "f1"),
+            ("a.b/f1", "f1"),
+            ("a/f1.tar.gz", "f1.tar"),
+            ("a/.hidden", ".hidden"),
+        ] {
             assert_eq!(stem(path), expected, "{path}");
         }
     }

@@ -21,6 +21,8 @@ pub enum Piece<'a> {
         text: &'a [u8],
         /// Where it begins.
         offset: u64,
+        /// In a wrapper, the name of the member that holds it.
+        member: Option<&'a str>,
     },
     /// A record longer than the limit; its text was passed over.
     TooLong {
@@ -96,11 +98,6 @@ impl<R: Read> Splitter<R> {
             walked: 0,
             ended: false,
         }
-    }
-
-    /// In a wrapper, the name of the member that holds the record returned last.
-    pub fn member(&self) -> Option<&str> {
-        self.position.member.as_deref()
     }
 
     /// The next piece, or nothing at the end.
@@ -201,9 +198,11 @@ impl<R: Read> Splitter<R> {
                     self.buffer.get(from..usize::try_from(end - self.base).ok()?)
                 });
                 match held {
-                    Some(text) if text.len() <= self.limit_bytes => {
-                        Piece::Record { text, offset: start }
-                    }
+                    Some(text) if text.len() <= self.limit_bytes => Piece::Record {
+                        text,
+                        offset: start,
+                        member: self.position.member.as_deref(),
+                    },
                     _ => Piece::TooLong { start, end },
                 }
             }

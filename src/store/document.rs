@@ -22,7 +22,7 @@ use bson::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    backup::{JobId, MediumId},
+    backup::{BackupName, JobId, MediumId},
     records::{Dataset, Fields, Scalar, view},
 };
 
@@ -70,6 +70,19 @@ pub struct Origin {
     pub job: JobId,
     /// When that backup was made, in milliseconds since 1970.
     pub taken_millis: i64,
+}
+
+impl Origin {
+    /// What the name of a backup says of where its records come from.
+    pub fn of(name: &BackupName) -> Self {
+        Self { job: name.job.clone(), taken_millis: name.taken.as_millisecond() }
+    }
+
+    /// Where nothing will be stored, nothing need be known.
+    pub fn unknown() -> Self {
+        let job = "00000000-0000-0000-0000-000000000000".parse().expect("36 characters");
+        Self { job, taken_millis: 0 }
+    }
 }
 
 /// How a record is kept under `raw`.

@@ -27,7 +27,11 @@ impl<T: Taker> Reading<'_, T> {
             self.counters.bytes(bytes.len() as u64);
             self.counters.entry();
             found.push((id, medium));
-            media.push(CheckedMedium { id: medium, entry: self.archive.name(id).to_owned(), bytes });
+            media.push(CheckedMedium {
+                id: medium,
+                entry: self.archive.name(id).to_owned(),
+                bytes,
+            });
         }
         self.taker.take_media(media)?;
         Ok(found)

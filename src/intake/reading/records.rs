@@ -43,10 +43,11 @@ struct Batches<'a, T: Taker> {
 
 impl<T: Taker> Batches<'_, T> {
     fn add(&mut self, dataset: Dataset, record: NewRecord) -> Result<(), Stop> {
-        let at = self.waiting.iter().position(|(known, ..)| *known == dataset).unwrap_or_else(|| {
-            self.waiting.push((dataset, Vec::new(), 0));
-            self.waiting.len() - 1
-        });
+        let at =
+            self.waiting.iter().position(|(known, ..)| *known == dataset).unwrap_or_else(|| {
+                self.waiting.push((dataset, Vec::new(), 0));
+                self.waiting.len() - 1
+            });
         let (_, records, bytes) = &mut self.waiting[at];
         *bytes += record.size_bytes();
         records.push(record);
@@ -108,7 +109,9 @@ impl<T: Taker> Reading<'_, T> {
                 hash.update(part);
                 bytes += part.len() as u64;
                 first = first.or_else(|| {
-                    part.iter().copied().find(|byte| !byte.is_ascii_whitespace() && !b"\xef\xbb\xbf".contains(byte))
+                    part.iter()
+                        .copied()
+                        .find(|byte| !byte.is_ascii_whitespace() && !b"\xef\xbb\xbf".contains(byte))
                 });
                 if let Some(held) = &mut held {
                     held.extend_from_slice(part);
@@ -146,13 +149,15 @@ impl<T: Taker> Reading<'_, T> {
         let (mut bad, mut counted, mut unknown) = (0, 0, false);
         loop {
             self.interrupted()?;
-            let member = splitter.member().and_then(|member| self.rules.named(member));
-            let Some(piece) = splitter.next_piece().map_err(archive::Error::from_io)? else { break };
+            let Some(piece) = splitter.next_piece().map_err(archive::Error::from_io)? else {
+                break;
+            };
             let at = Place { id, hint, catalogue };
             let taken = match piece {
                 Piece::Broken { .. } => None,
                 Piece::TooLong { start, end } => Some(self.long_record(&at, unlocked, start, end)?),
-                Piece::Record { text, offset } => {
+                Piece::Record { text, offset, member } => {
+                    let member = member.and_then(|member| self.rules.named(member));
                     let done = offset + text.len() as u64;
                     self.counters.bytes(done - counted);
                     counted = done;
@@ -175,7 +180,12 @@ impl<T: Taker> Reading<'_, T> {
     }
 
     /// Makes a document of one record; none if it is not JSON.
-    fn record(&self, at: &Place<'_>, text: &[u8], bson: &mut Vec<u8>) -> Option<(Dataset, NewRecord)> {
+    fn record(
+        &self,
+        at: &Place<'_>,
+        text: &[u8],
+        bson: &mut Vec<u8>,
+    ) -> Option<(Dataset, NewRecord)> {
         let why = match transcode(text, bson) {
             Ok(fields) => {
                 let dataset = self.dataset(at, &fields);
@@ -214,7 +224,8 @@ impl<T: Taker> Reading<'_, T> {
         let medium = MediumId::new(hash.finalize().into());
         self.hand_over(at.id, unlocked, medium, start, end)?;
         let entry = self.archive.name(at.id);
-        self.counters.find(FindingKind::KeptAsText, format_args!("{entry}: {} bytes long", end - start));
+        self.counters
+            .find(FindingKind::KeptAsText, format_args!("{entry}: {} bytes long", end - start));
         let dataset = at.hint.unwrap_or(Dataset::Other);
         let nothing = serde_json::Value::Null;
         Ok((dataset, NewRecord::new(dataset, self.origin, &nothing, None, Raw::Medium(medium))))
@@ -229,12 +240,19 @@ impl<T: Taker> Reading<'_, T> {
         by_type.or(at.hint).unwrap_or(Dataset::Other)
     }
 
-    fn document(&self, at: &Place<'_>, dataset: Dataset, fields: &impl Fields, raw: Raw<'_>) -> NewRecord {
+    fn document(
+        &self,
+        at: &Place<'_>,
+        dataset: Dataset,
+        fields: &impl Fields,
+        raw: Raw<'_>,
+    ) -> NewRecord {
         let mut medium = None;
         if let Some(reference) = Reference::of(dataset, fields) {
             let example = || {
                 let id = view::id(dataset, fields).unwrap_or_default();
-                let named = reference.path.as_deref().or(reference.file_id.as_deref()).unwrap_or_default();
+                let named =
+                    reference.path.as_deref().or(reference.file_id.as_deref()).unwrap_or_default();
                 format!("{dataset} {id}: {named}")
             };
             match at.catalogue.resolve(&reference) {

@@ -1,0 +1,51 @@
+//! The command line: what can be asked for, and how the answer is printed.
+
+mod output;
+mod run;
+mod status;
+mod verify;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config};
+
+/// Keeps on your own machine what maaiiconnect retires from its cloud.
+///
+/// The retention appliance receives the backups that maaiiconnect uploads by SFTP,
+/// checks them, stores them in MongoDB and shows them in the Retention Portal.
+#[derive(Debug, Parser)]
+#[command(name = "retention", version, max_term_width = 100)]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(long, short, global = true, value_name = "FILE", default_value = config::DEFAULT_PATH)]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the appliance: take in backups and serve the portal. systemd starts this.
+    Run,
+    /// Show the state of endpoint, inbox, MongoDB, disk and the newest backups.
+    #[command(after_help = "Exit code: 0 if all is well, 1 if something is wrong.")]
+    Status(status::Status),
+    /// Check an archive without storing it, and say what is wrong with it.
+    #[command(after_help = verify::AFTER_HELP)]
+    Verify(verify::Verify),
+}
+
+impl Cli {
+    /// Does what was asked for.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let config = self.config;
+        let read = || Config::read(&config);
+        match self.command {
+            Command::Verify(verify) => verify.run(&config),
+            Command::Run => run::run(&read()?),
+            Command::Status(status) => status.run(&read()?),
+        }
+    }
+}

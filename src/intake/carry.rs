@@ -1,0 +1,362 @@
+//! One backup, from claimed to stored or rejected.
+//!
+//! Every step looks at what the store says and does what comes next. Whatever is
+//! cut off is done again from here; there is no other way back.
+
+use std::{fs::File, sync::Arc, time::Duration};
+
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Settings,
+    counters::Counters,
+    places::{self, ClaimedFile, Places},
+    reading::{Discard, Reading, Stop},
+    unpack::Unpack,
+};
+use crate::{
+    archive::{self, Archive},
+    backup::{Progress, Reason, RejectionCode, State, WaitCode, state},
+    cause::chain,
+    store::{
+        self, Store,
+        backups::{Backup, Change, NewBackup},
+        document::Origin,
+    },
+};
+
+/// How often progress is written down.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What went wrong while a backup was carried on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// Our own disk.
+    #[error(transparent)]
+    Place(#[from] places::Error),
+    /// A secret.
+    #[error(transparent)]
+    Secret(#[from] crate::config::secret::Error),
+    /// The work was interrupted, and is taken up again.
+    #[error("the work was interrupted")]
+    Interrupted,
+}
+
+/// What became of a backup for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carried {
+    /// Nothing more will happen to it.
+    Done,
+    /// It waits. `begun` tells whether a part of it may be in the store.
+    Waits {
+        /// Whether other backups have to wait with it.
+        begun: bool,
+    },
+}
+
+/// Carries backups.
+#[derive(Clone)]
+pub(super) struct Carrier {
+    pub(super) settings: Arc<Settings>,
+    pub(super) store: Store,
+    pub(super) places: Places,
+    pub(super) stop: CancellationToken,
+}
+
+impl Carrier {
+    /// Carries one backup as far as it goes.
+    pub(super) async fn carry(&self, claimed: &ClaimedFile) -> Result<Carried, Error> {
+        let backup = self.entered(claimed).await?;
+        match backup.state {
+            State::Stored => self.clear_away(claimed).map(|()| Carried::Done),
+            State::Rejected => {
+                let reason = backup.rejection.map(|reason| reason.sentence).unwrap_or_default();
+                self.places.quarantine(claimed, &reason)?;
+                Ok(Carried::Done)
+            }
+            _ => self.take_in(claimed, &backup).await,
+        }
+    }
+
+    /// The line of the Backup Log, made if it is missing.
+    async fn entered(&self, claimed: &ClaimedFile) -> Result<Backup, Error> {
+        if let Some(backup) = self.store.backup(&claimed.upload).await? {
+            return Ok(backup);
+        }
+        let size_bytes = std::fs::metadata(&claimed.path)
+            .map_err(|source| self.unreadable(claimed, source))?
+            .len();
+        self.store
+            .add_backup(&NewBackup {
+                upload: claimed.upload.clone(),
+                name: claimed.name.clone(),
+                size_bytes,
+                arrived: (self.settings.clock)(),
+            })
+            .await?;
+        let backup = self.store.backup(&claimed.upload).await?;
+        backup.ok_or(Error::Interrupted)
+    }
+
+    async fn take_in(&self, claimed: &ClaimedFile, backup: &Backup) -> Result<Carried, Error> {
+        if let Some(other) = self.stored_before(claimed).await? {
+            return self.compare(claimed, backup, &other).await;
+        }
+        if let Some(reason) = self.no_room(backup) {
+            return self.wait(claimed, backup, reason).await;
+        }
+        let storing = self.begin(claimed, backup).await?;
+        tracing::info!(job = %backup.job, upload = %backup.upload, file = %backup.file, "storing");
+        let counters = Arc::new(Counters::default());
+        let outcome = self.read(claimed, &counters).await?;
+        match outcome {
+            Ok(sha256) => self.stored(claimed, backup, storing, &counters, sha256).await,
+            Err(Stop::Cancelled) => Err(Error::Interrupted),
+            Err(Stop::Store(error)) => Err(error.into()),
+            Err(Stop::Archive(error)) => match error.rejection() {
+                Some(reason) => self.reject(claimed, backup, storing, reason).await,
+                None => {
+                    tracing::error!(job = %backup.job, upload = %backup.upload, error = chain(&error), "cannot read the archive");
+                    let sentence = "The archive cannot be read from the appliance's own disk. Check the disk; it is tried again.";
+                    let reason = Reason::new(WaitCode::ArchiveUnreadable, sentence);
+                    self.store
+                        .change_backup(
+                            &backup.upload,
+                            State::Storing,
+                            Change::Waiting(storing.wait(reason)),
+                            self.now(),
+                        )
+                        .await?;
+                    Ok(Carried::Waits { begun: true })
+                }
+            },
+        }
+    }
+
+    /// Another upload of the same job that is stored.
+    async fn stored_before(&self, claimed: &ClaimedFile) -> Result<Option<Backup>, Error> {
+        let others = self.store.backups_of_job(&claimed.name.job).await?;
+        Ok(others
+            .into_iter()
+            .find(|other| other.state == State::Stored && other.upload != claimed.upload))
+    }
+
+    /// The same bytes are the same backup; other bytes are a conflict.
+    async fn compare(
+        &self,
+        claimed: &ClaimedFile,
+        backup: &Backup,
+        stored: &Backup,
+    ) -> Result<Carried, Error> {
+        let sha256 = self.digest(claimed).await?;
+        if stored.sha256.as_deref() == Some(hex::encode(sha256).as_str()) {
+            tracing::info!(job = %backup.job, upload = %backup.upload, "the same bytes were stored before");
+            self.store.merge_repeat(&stored.upload, &claimed.upload).await?;
+            self.places.remove(claimed)?;
+            return Ok(Carried::Done);
+        }
+        let sentence = format!(
+            "This job was stored before with other contents ({}, received {}). Both files are kept. Find out which one is right.",
+            stored.file, stored.arrived
+        );
+        let reason = Reason::new(RejectionCode::Conflict, sentence);
+        let storing = self.begin(claimed, backup).await?;
+        self.refuse(claimed, backup, storing, reason, Some(sha256)).await
+    }
+
+    async fn digest(&self, claimed: &ClaimedFile) -> Result<[u8; 32], Error> {
+        let path = claimed.path.clone();
+        let digest = tokio::task::spawn_blocking(move || {
+            let mut hash = Sha256::new();
+            std::io::copy(&mut File::open(path)?, &mut hash)?;
+            Ok(hash.finalize().into())
+        });
+        digest
+            .await
+            .map_err(|_| Error::Interrupted)?
+            .map_err(|source| self.unreadable(claimed, source))
+    }
+
+    async fn begin(&self, claimed: &ClaimedFile, backup: &Backup) -> Result<state::Storing, Error> {
+        let storing = match backup.state {
+            State::Claimed => state::Claimed.begin(),
+            State::Waiting => match &backup.waiting {
+                Some(reason) => state::Waiting { reason: reason.clone() }.resume(),
+                None => state::Claimed.begin(),
+            },
+            // Taken up again after the work was cut off.
+            _ => return Ok(state::Storing { progress: Progress::default() }),
+        };
+        let change = Change::Storing(storing.clone());
+        self.store.change_backup(&claimed.upload, backup.state, change, self.now()).await?;
+        Ok(storing)
+    }
+
+    /// Reads the archive on threads of its own, and writes down how far it is.
+    async fn read(
+        &self,
+        claimed: &ClaimedFile,
+        counters: &Arc<Counters>,
+    ) -> Result<Result<[u8; 32], Stop>, Error> {
+        let keys = self.settings.keys()?;
+        let (this, claimed_too, counted) = (self.clone(), claimed.clone(), Arc::clone(counters));
+        let runtime = tokio::runtime::Handle::current();
+        let mut reading = tokio::task::spawn_blocking(move || {
+            let file = File::open(&claimed_too.path).map_err(archive::Error::Read)?;
+            let archive = Archive::open(file, &this.settings.limits)?;
+            let origin = Origin::of(&claimed_too.name);
+            let (rules, stop) = (&this.settings.rules, &this.stop);
+            if this.settings.modes.online {
+                let taker =
+                    Unpack::new(this.store.clone(), runtime, origin.clone(), this.settings.clock);
+                Reading {
+                    archive: &archive,
+                    keys: &keys,
+                    rules,
+                    origin: &origin,
+                    taker: &taker,
+                    counters: &counted,
+                    stop,
+                }
+                .run()
+            } else {
+                Reading {
+                    archive: &archive,
+                    keys: &keys,
+                    rules,
+                    origin: &origin,
+                    taker: &Discard,
+                    counters: &counted,
+                    stop,
+                }
+                .run()
+            }
+        });
+        loop {
+            tokio::select! {
+                ended = &mut reading => return ended.map_err(|_| Error::Interrupted),
+                () = tokio::time::sleep(PROGRESS_INTERVAL) => {}
+            }
+            if let Err(error) =
+                self.store.note_progress(&claimed.upload, &counters.progress()).await
+            {
+                tracing::debug!(error = chain(&error), "cannot note the progress");
+            }
+        }
+    }
+
+    async fn stored(
+        &self,
+        claimed: &ClaimedFile,
+        backup: &Backup,
+        storing: state::Storing,
+        counters: &Counters,
+        sha256: [u8; 32],
+    ) -> Result<Carried, Error> {
+        let stored = storing.finish(counters.progress(), counters.findings());
+        let (records, media) = (stored.progress.records_total(), stored.progress.media);
+        self.store
+            .change_backup(
+                &claimed.upload,
+                State::Storing,
+                Change::Stored(stored, sha256),
+                self.now(),
+            )
+            .await?;
+        tracing::info!(job = %backup.job, upload = %backup.upload, records, media, "stored");
+        self.clear_away(claimed)?;
+        self.store.supersede(&backup.job, &backup.upload).await?;
+        Ok(Carried::Done)
+    }
+
+    /// What becomes of the archive once the backup is stored.
+    fn clear_away(&self, claimed: &ClaimedFile) -> Result<(), Error> {
+        if self.settings.modes.offline {
+            self.places.keep(claimed)?;
+        } else {
+            self.places.remove(claimed)?;
+        }
+        Ok(())
+    }
+
+    async fn reject(
+        &self,
+        claimed: &ClaimedFile,
+        backup: &Backup,
+        storing: state::Storing,
+        reason: Reason<RejectionCode>,
+    ) -> Result<Carried, Error> {
+        // Only what nobody can see any more may be called rejected.
+        self.store.take_out(&backup.job).await?;
+        let begun = self.store.backup(&claimed.upload).await?.and_then(|backup| backup.begun);
+        self.store.take_media_out(&backup.job, begun.unwrap_or(backup.arrived)).await?;
+        let sha256 = self.digest(claimed).await?;
+        self.refuse(claimed, backup, storing, reason, Some(sha256)).await
+    }
+
+    async fn refuse(
+        &self,
+        claimed: &ClaimedFile,
+        backup: &Backup,
+        storing: state::Storing,
+        reason: Reason<RejectionCode>,
+        sha256: Option<[u8; 32]>,
+    ) -> Result<Carried, Error> {
+        tracing::warn!(job = %backup.job, upload = %backup.upload, file = %backup.file, reason = reason.sentence, "rejected");
+        let sentence = reason.sentence.clone();
+        let change = Change::Rejected(storing.reject(reason), sha256);
+        self.store.change_backup(&claimed.upload, State::Storing, change, self.now()).await?;
+        self.places.quarantine(claimed, &sentence)?;
+        Ok(Carried::Done)
+    }
+
+    /// Why there is no room for the backup once it is unpacked, if so.
+    fn no_room(&self, backup: &Backup) -> Option<Reason<WaitCode>> {
+        let free = self.settings.free_bytes(&self.places)?;
+        let needed =
+            backup.size_bytes.saturating_mul(2).saturating_add(self.settings.reserve_bytes);
+        (self.settings.modes.online && free < needed).then(|| {
+            let sentence = format!(
+                "There is not enough room: about {} MB are needed and {} MB are free. Make room on the disk; the backup is then stored by itself.",
+                needed.div_ceil(1_000_000), free / 1_000_000
+            );
+            Reason::new(WaitCode::DiskShort, sentence)
+        })
+    }
+
+    async fn wait(
+        &self,
+        claimed: &ClaimedFile,
+        backup: &Backup,
+        reason: Reason<WaitCode>,
+    ) -> Result<Carried, Error> {
+        let begun = backup.begun.is_some();
+        if backup.state != State::Waiting {
+            tracing::warn!(job = %backup.job, upload = %backup.upload, reason = reason.sentence, "waiting");
+            let waiting = match backup.state {
+                State::Claimed => state::Claimed.wait(reason),
+                _ => state::Storing { progress: Progress::default() }.wait(reason),
+            };
+            self.store
+                .change_backup(&claimed.upload, backup.state, Change::Waiting(waiting), self.now())
+                .await?;
+        }
+        Ok(Carried::Waits { begun })
+    }
+
+    fn now(&self) -> jiff::Timestamp {
+        (self.settings.clock)()
+    }
+
+    fn unreadable(&self, claimed: &ClaimedFile, source: std::io::Error) -> Error {
+        Error::Place(places::Error {
+            operation: "read the archive",
+            path: claimed.path.clone(),
+            source,
+        })
+    }
+}
