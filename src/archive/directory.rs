@@ -46,8 +46,8 @@ pub(super) fn read(file: &Arc<File>, ending: &Ending) -> Result<(Vec<Entry>, Str
     let mut names = String::new();
     let mut walk = Walk::new(file, ending);
     for entry in directory.files().map_err(unusable)? {
-        let aes = walk.step()?;
-        entries.push(take(&entry.map_err(unusable)?, aes, &mut names)?);
+        let beside = walk.step()?;
+        entries.push(take(&entry.map_err(unusable)?, &beside, &mut names)?);
     }
     walk.end()?;
     names.shrink_to_fit();
@@ -64,6 +64,12 @@ struct Walk {
 /// The extra field of WinZip AES: version, vendor, strength, method.
 type AesField = [u8; 7];
 
+/// What a header says beside what the `zip` crate tells.
+struct Beside {
+    aes: Option<AesField>,
+    name_crc: u32,
+}
+
 impl Walk {
     fn new(file: &Arc<File>, ending: &Ending) -> Self {
         let reader = At { file: Arc::clone(file), position: ending.directory_start };
@@ -74,8 +80,8 @@ impl Walk {
         }
     }
 
-    /// Steps over the next header; returns what it says of AES.
-    fn step(&mut self) -> Result<Option<AesField>, Error> {
+    /// Steps over the next header.
+    fn step(&mut self) -> Result<Beside, Error> {
         let mut header = [0; HEADER_BYTES];
         let short = || broken("the directory is shorter than its entries");
         self.left = self.left.checked_sub(HEADER_BYTES as u64).ok_or_else(short)?;
@@ -90,7 +96,10 @@ impl Walk {
         self.variable.resize(length, 0);
         self.reader.read_exact(&mut self.variable).map_err(Error::Read)?;
         let extra = Extra::read(&self.variable[name..name + extra]);
-        Ok(extra.aes.and_then(|field| field.try_into().ok()))
+        Ok(Beside {
+            aes: extra.aes.and_then(|field| field.try_into().ok()),
+            name_crc: crc32fast::hash(&self.variable[..name]),
+        })
     }
 
     fn end(&self) -> Result<(), Error> {
@@ -102,11 +111,7 @@ impl Walk {
     }
 }
 
-fn take(
-    found: &ZipFileEntry<'_>,
-    aes: Option<AesField>,
-    names: &mut String,
-) -> Result<Entry, Error> {
+fn take(found: &ZipFileEntry<'_>, beside: &Beside, names: &mut String) -> Result<Entry, Error> {
     let raw = found.name_raw();
     let decoded = name::decode(raw, || match found.name() {
         Ok(text) => text.into_owned(),
@@ -129,7 +134,7 @@ fn take(
         return Err(Error::Unsupported { entry: entry(), method: "strong encryption".to_owned() });
     }
     let modified = found.last_modified().map_or((0, 0), |time| (time.timepart(), time.datepart()));
-    let (compression, protection) = methods(found, aes, modified.0, &normal)?;
+    let (compression, protection) = methods(found, beside.aes, modified.0, &normal)?;
     let start = u32::try_from(names.len()).map_err(|_| broken("its names are too long"))?;
     names.push_str(&normal);
     let end = u32::try_from(names.len()).map_err(|_| broken("its names are too long"))?;
@@ -140,6 +145,7 @@ fn take(
         compressed_bytes: found.compressed_size(),
         size_bytes: found.size(),
         crc: found.crc32(),
+        name_crc: beside.name_crc,
         modified,
         flags,
         is_directory,

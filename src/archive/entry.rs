@@ -61,6 +61,8 @@ pub struct Entry {
     pub(super) compressed_bytes: u64,
     pub(super) size_bytes: u64,
     pub(super) crc: u32,
+    /// The CRC-32 of the name as its bytes stand in the directory.
+    pub(super) name_crc: u32,
     /// DOS time and date, as they stand in the headers.
     pub(super) modified: (u16, u16),
     pub(super) flags: u16,

@@ -8,7 +8,6 @@ use super::{
     ending::{broken, u16_at, u32_at, u64_at},
     entry::{Compression, Entry, Protection},
     extra::Extra,
-    name,
 };
 
 /// A local header without name and extra fields, in bytes.
@@ -103,7 +102,7 @@ fn compare(header: &[u8], entry: &Entry, name: &str) -> Result<(), Error> {
     if (short(10), short(12)) != entry.modified && entry.modified != (0, 0) {
         return differs("time");
     }
-    if !same_name(&header[HEADER_BYTES..name_end], name, entry.is_directory) {
+    if crc32fast::hash(&header[HEADER_BYTES..name_end]) != entry.name_crc {
         return differs("name");
     }
     if entry.flags & 8 != 0 {
@@ -148,21 +147,6 @@ fn sizes(header: &[u8], extra: &Extra<'_>) -> (u64, u64) {
     };
     let size = full(size);
     (size, full(compressed))
-}
-
-/// Whether the local name is the directory's, however each was written.
-fn same_name(local: &[u8], name: &str, is_directory: bool) -> bool {
-    match std::str::from_utf8(local) {
-        Ok(local) => {
-            local.ends_with(['/', '\\']) == is_directory
-                && name::normal(local).as_deref() == Some(name)
-        }
-        // The directory may have the name in UTF-8 as well; the plain characters have to agree.
-        Err(_) => {
-            let plain = local.iter().filter(|byte| byte.is_ascii_alphanumeric()).copied();
-            plain.eq(name.bytes().filter(u8::is_ascii_alphanumeric))
-        }
-    }
 }
 
 /// The descriptor behind the data fills the gap to the next entry.

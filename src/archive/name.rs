@@ -3,23 +3,33 @@
 use std::borrow::Cow;
 
 /// Decodes a name. ZIP has a flag for UTF-8 that many writers forget, and knows no
-/// other code page by name: what is valid UTF-8 is taken as that, else what is valid
-/// GB 18030 and holds Chinese, else the code page of the first PCs.
+/// other code page by name: what is valid UTF-8 is taken as that, else what is all
+/// Chinese in GB 2312, else the code page of the first PCs.
 pub(super) fn decode<'a>(raw: &'a [u8], legacy: impl FnOnce() -> String) -> Cow<'a, str> {
     if let Ok(text) = std::str::from_utf8(raw) {
         return Cow::Borrowed(text);
     }
-    let chinese = encoding_rs::GB18030.decode_without_bom_handling_and_without_replacement(raw);
-    match chinese {
-        Some(text) if text.chars().all(|c| c.is_ascii() || is_han(c)) => {
-            Cow::Owned(text.into_owned())
-        }
-        _ => Cow::Owned(legacy()),
+    let chinese = is_gb2312(raw)
+        .then(|| encoding_rs::GBK.decode_without_bom_handling_and_without_replacement(raw));
+    match chinese.flatten() {
+        Some(text) => Cow::Owned(text.into_owned()),
+        None => Cow::Owned(legacy()),
     }
 }
 
-fn is_han(c: char) -> bool {
-    matches!(c, '\u{3000}'..='\u{303f}' | '\u{4e00}'..='\u{9fff}' | '\u{ff00}'..='\u{ffef}')
+/// Whether all that is not ASCII comes in the pairs of bytes of GB 2312.
+fn is_gb2312(raw: &[u8]) -> bool {
+    let mut bytes = raw.iter();
+    while let Some(lead) = bytes.next() {
+        if lead.is_ascii() {
+            continue;
+        }
+        let pair = (0xa1..=0xf7).contains(lead) && bytes.next().is_some_and(|trail| *trail >= 0xa1);
+        if !pair {
+            return false;
+        }
+    }
+    true
 }
 
 /// Brings a name into one form: `/` between its parts, no `.` among them.
@@ -71,6 +81,8 @@ mod tests {
         let legacy = || "legacy".to_owned();
         assert_eq!(decode("合約.pdf".as_bytes(), legacy), "合約.pdf");
         assert_eq!(decode(b"\xba\xcf\xcd\xac.pdf", legacy), "合同.pdf");
-        assert_eq!(decode(b"caf\x82.txt", legacy), "legacy");
+        for raw in [&b"caf\x82.txt"[..], b"B\x81ro Z\x81rich", b"\xba\xcf\xcd"] {
+            assert_eq!(decode(raw, legacy), "legacy", "{raw:?}");
+        }
     }
 }

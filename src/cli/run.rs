@@ -1,6 +1,6 @@
 //! `retention run`: the appliance itself.
 
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use crate::{appliance, config::Config};
 
@@ -29,8 +29,10 @@ fn start_log() {
     match journal {
         Some(journal) => registry.with(journal).init(),
         None => {
-            let text =
-                tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+            let text = tracing_subscriber::fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_ansi(std::io::stderr().is_terminal())
+                .with_target(false);
             registry.with(text).init();
         }
     }

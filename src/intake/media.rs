@@ -1,6 +1,12 @@
 //! Which medium a record means, and which media no record means.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    collections::HashMap,
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use crate::{
     archive::{Archive, EntryId},
@@ -16,6 +22,8 @@ pub struct Catalogue<'a> {
     by_stem: Vec<EntryId>,
     contents: Vec<Option<MediumId>>,
     named: Vec<AtomicBool>,
+    /// File ids that are no stem: a record said by path which entry they mean.
+    aliases: RwLock<HashMap<String, EntryId>>,
 }
 
 impl<'a> Catalogue<'a> {
@@ -36,6 +44,7 @@ impl<'a> Catalogue<'a> {
             by_path,
             by_stem,
             contents: vec![None; count],
+            aliases: RwLock::default(),
             named: std::iter::repeat_with(AtomicBool::default).take(count).collect(),
         }
     }
@@ -45,10 +54,20 @@ impl<'a> Catalogue<'a> {
         self.contents[id.index()] = Some(medium);
     }
 
-    /// The medium that a record means: by path, else by file id.
+    /// The medium that a record means: by path, else by file id. A record that has
+    /// both teaches which entry its file id means.
     pub fn resolve(&self, reference: &Reference) -> Option<(MediumId, u64)> {
         let by_path = reference.path.as_deref().and_then(|path| self.find_path(path));
-        let found = by_path.or_else(|| self.find_stem(reference.file_id.as_deref()?))?;
+        let found = match (by_path, reference.file_id.as_deref()) {
+            (Some(found), file_id) => {
+                self.learn(file_id, found);
+                found
+            }
+            (None, Some(file_id)) => {
+                self.find_stem(file_id).or_else(|| self.find_alias(file_id))?
+            }
+            (None, None) => return None,
+        };
         self.named[found.index()].store(true, Ordering::Relaxed);
         Some((self.contents[found.index()]?, self.archive.entry(found).size_bytes()))
     }
@@ -66,6 +85,19 @@ impl<'a> Catalogue<'a> {
         let path = path.trim_start_matches("./").trim_start_matches('/');
         let at = self.by_path.binary_search_by_key(&path, |id| self.archive.name(*id)).ok()?;
         Some(self.by_path[at])
+    }
+
+    /// Remembers a file id that cannot be told from the entry's name.
+    fn learn(&self, file_id: Option<&str>, found: EntryId) {
+        let unlike = file_id.filter(|file_id| stem(self.archive.name(found)) != *file_id);
+        if let Some(file_id) = unlike {
+            let mut aliases = self.aliases.write().unwrap_or_else(PoisonError::into_inner);
+            aliases.insert(file_id.to_owned(), found);
+        }
+    }
+
+    fn find_alias(&self, file_id: &str) -> Option<EntryId> {
+        self.aliases.read().unwrap_or_else(PoisonError::into_inner).get(file_id).copied()
     }
 
     fn find_stem(&self, file_id: &str) -> Option<EntryId> {

@@ -153,7 +153,7 @@ impl<T: Taker> Reading<'_, T> {
                 self.counters.find(FindingKind::Unencrypted, self.archive.name(id));
             }
         }
-        let (media, records) = self.plan();
+        let (media, files, records) = self.plan();
         let mut catalogue = Catalogue::new(self.archive);
         let digest = Mutex::new(None);
         for (id, medium) in self.work(&media, |job| match job {
@@ -168,22 +168,28 @@ impl<T: Taker> Reading<'_, T> {
         })? {
             catalogue.set(id, medium);
         }
-        self.work(&records, |job| match job {
-            Job::Records(id, hint) => self.record_file(*id, *hint, &catalogue).map(|()| Vec::new()),
-            _ => Ok(Vec::new()),
-        })?;
+        // Records of files go first: they say which file id stands for which path.
+        for records in [files, records] {
+            self.work(&records, |job| match job {
+                Job::Records(id, hint) => {
+                    self.record_file(*id, *hint, &catalogue).map(|()| Vec::new())
+                }
+                _ => Ok(Vec::new()),
+            })?;
+        }
         self.unnamed_media(&catalogue)?;
         self.taker.finish()?;
         let digest = digest.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         digest.ok_or(Stop::Cancelled)
     }
 
-    /// What there is to do: media, then records.
-    fn plan(&self) -> (Vec<Job>, Vec<Job>) {
-        let (mut media, mut records) = (vec![Job::Digest], Vec::new());
+    /// What there is to do: media, records of files, other records.
+    fn plan(&self) -> (Vec<Job>, Vec<Job>, Vec<Job>) {
+        let (mut media, mut files, mut records) = (vec![Job::Digest], Vec::new(), Vec::new());
         let (mut batch, mut bytes) = (Vec::new(), 0);
         for (id, entry) in self.archive.entries() {
             match self.rules.entry(self.archive.name(id)) {
+                Holds::Records(hint @ Some(Dataset::File)) => files.push(Job::Records(id, hint)),
                 Holds::Records(hint) => records.push(Job::Records(id, hint)),
                 Holds::Unsure => records.push(Job::Records(id, None)),
                 Holds::Medium if entry.size_bytes() > IN_MEMORY_BYTES => media.push(Job::Large(id)),
@@ -200,7 +206,7 @@ impl<T: Taker> Reading<'_, T> {
         if !batch.is_empty() {
             media.push(Job::Media(batch));
         }
-        (media, records)
+        (media, files, records)
     }
 
     /// Does all jobs on all threads. The first error stops them.
