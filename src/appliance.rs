@@ -15,6 +15,7 @@ use crate::{
     config::{Config, Mongodb, Secrets},
     intake::{self, Intake, places::Places},
     records::Rules,
+    sftp::Endpoint,
     store::{self, Store},
 };
 
@@ -78,6 +79,23 @@ pub fn store(config: &Config) -> anyhow::Result<Store> {
         tls: tls.then_some(tls_ca_file),
     };
     Ok(Store::connect(&settings)?)
+}
+
+/// The SFTP endpoint that a configuration describes.
+///
+/// As root, sshd shuts its user into the directory of the inbox; nobody else may do that.
+pub fn endpoint(config: &Config) -> Endpoint {
+    let state = config.state_directory();
+    let root = state.join("sftp");
+    Endpoint {
+        listen: config.sftp().listen,
+        user: config.sftp().user.clone(),
+        group: None,
+        directory: state.join("sftp-server"),
+        inbox: root.join("inbox"),
+        chroot: nix::unistd::geteuid().is_root().then_some(root),
+        sha1_rsa: config.sftp().sha1_rsa,
+    }
 }
 
 /// The secrets that a configuration and systemd hand over.

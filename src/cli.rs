@@ -1,7 +1,9 @@
 //! The command line: what can be asked for, and how the answer is printed.
 
+mod key;
 mod output;
 mod run;
+mod sftp;
 mod status;
 mod verify;
 
@@ -9,7 +11,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Config};
+use crate::{
+    appliance,
+    config::{self, Config},
+};
 
 /// Keeps on your own machine what maaiiconnect retires from its cloud.
 ///
@@ -35,6 +40,12 @@ enum Command {
     /// Check an archive without storing it, and say what is wrong with it.
     #[command(after_help = verify::AFTER_HELP)]
     Verify(verify::Verify),
+    /// The SFTP endpoint that maaiiconnect uploads to.
+    #[command(subcommand)]
+    Sftp(sftp::Sftp),
+    /// The SSH keys that may upload.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
 }
 
 impl Cli {
@@ -45,6 +56,11 @@ impl Cli {
         match self.command {
             Command::Verify(verify) => verify.run(&config),
             Command::Run => run::run(&read()?),
+            Command::Sftp(sftp) => sftp.run(&read()?),
+            Command::Key(command) => {
+                key::run(&command, &appliance::endpoint(&read()?).authorized_keys())?;
+                Ok(ExitCode::SUCCESS)
+            }
             Command::Status(status) => status.run(&read()?),
         }
     }

@@ -12,7 +12,8 @@
 //! 4. [`records`] finds the records in it and tells which dataset each belongs to.
 //! 5. [`store`] keeps records and media in MongoDB, shows nothing of a backup before
 //!    all of it is there, and finds what is asked for.
-//! 6. [`health`] asks every part how it is.
+//! 6. [`sftp`] prepares the OpenSSH server that uploads come through.
+//! 7. [`health`] asks every part how it is.
 //!
 //! [`backup`] says what a backup is and which states it goes through. Below
 //! everything lie [`config`], [`accounts`], [`audit`], [`files`] and [`cause`];
@@ -27,6 +28,7 @@ pub mod health;
 pub mod inbox;
 pub mod intake;
 pub mod records;
+pub mod sftp;
 pub mod store;
 
 pub mod accounts;

@@ -1,0 +1,58 @@
+//! `retention sftp`: the endpoint that maaiiconnect uploads to.
+
+use std::{os::unix::process::CommandExt, process::ExitCode};
+
+use anyhow::Context;
+use clap::Subcommand;
+use serde_json::json;
+
+use super::output;
+use crate::{appliance, config::Config};
+
+/// What can be done with the endpoint.
+#[derive(Debug, Subcommand)]
+pub(super) enum Sftp {
+    /// Write configuration and host keys, and become the SSH server. systemd starts this.
+    ///
+    /// The host's own SSH server, its configuration and its keys are not touched.
+    Serve,
+    /// Write configuration and host keys, check them, and show the host keys' fingerprints.
+    Prepare {
+        /// Print one line of JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl Sftp {
+    pub(super) fn run(self, config: &Config) -> anyhow::Result<ExitCode> {
+        let prepared = appliance::endpoint(config).prepare()?;
+        match self {
+            Self::Serve => {
+                let mut command = prepared.command();
+                let error = command.exec();
+                Err(error).with_context(|| {
+                    format!("cannot start {}", command.get_program().to_string_lossy())
+                })
+            }
+            Self::Prepare { json } => {
+                if json {
+                    output::print_json(&json!({
+                        "configuration": prepared.config_path(),
+                        "host_keys": prepared.host_keys(),
+                    }))?;
+                } else {
+                    let mut text = format!("Configuration: {}\n", prepared.config_path().display());
+                    for key in prepared.host_keys() {
+                        text.push_str(&format!(
+                            "Host key:      {} {}\n",
+                            key.algorithm, key.fingerprint
+                        ));
+                    }
+                    output::print(&text)?;
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
