@@ -83,7 +83,7 @@ pub struct MediumId([u8; 32]);
 
 impl MediumId {
     /// The id of the bytes with this SHA-256.
-    pub fn new(sha256: [u8; 32]) -> Self {
+    pub const fn new(sha256: [u8; 32]) -> Self {
         Self(sha256)
     }
 

@@ -57,7 +57,6 @@ struct Outcome {
     ok: bool,
     code: Option<String>,
     reason: Option<String>,
-    sha256: Option<String>,
     #[serde(flatten)]
     progress: Progress,
     findings: Vec<serde_json::Value>,
@@ -117,10 +116,10 @@ impl Verify {
         let parsed = name.parse::<BackupName>();
         let counters = Counters::default();
         let outcome = read(file, config, keys, &counters, parsed.as_ref().ok());
-        let (code, reason, sha256) = match outcome {
-            Ok(sha256) => (None, None, Some(hex::encode(sha256))),
+        let (code, reason) = match outcome {
+            Ok(()) => (None, None),
             Err(Stop::Archive(error)) => match error.rejection() {
-                Some(reason) => (Some(json!(reason.code)), Some(reason.sentence), None),
+                Some(reason) => (Some(json!(reason.code)), Some(reason.sentence)),
                 None => return Err(error.into()),
             },
             Err(error) => return Err(error.into()),
@@ -131,7 +130,6 @@ impl Verify {
             ok: reason.is_none(),
             code: code.and_then(|code| code.as_str().map(str::to_owned)),
             reason,
-            sha256,
             progress: counters.progress(),
             findings: counters
                 .findings()
@@ -150,7 +148,7 @@ fn read(
     keys: &KeyRing,
     counters: &Counters,
     name: Option<&BackupName>,
-) -> Result<[u8; 32], Stop> {
+) -> Result<(), Stop> {
     let archive = Archive::open(file, &Limits::from(config.archive()))?;
     let bar = output::bar(archive.total_bytes());
     let rules = Rules::new(&config.records().rules);
@@ -163,6 +161,7 @@ fn read(
         origin: &origin,
         taker: &Discard,
         counters,
+        digest: false,
         stop: &stop,
     };
     let outcome = std::thread::scope(|scope| {
@@ -174,7 +173,7 @@ fn read(
         reading.join().unwrap_or(Err(Stop::Cancelled))
     });
     bar.finish_and_clear();
-    outcome
+    outcome.map(|_| ())
 }
 
 fn describe(outcome: &Outcome) -> String {

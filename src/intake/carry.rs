@@ -6,17 +6,18 @@
 use std::{fs::File, sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Settings,
     counters::Counters,
     places::{self, ClaimedFile, Places},
-    reading::{Discard, Reading, Stop},
+    reading::{Discard, Reading, Stop, Taker},
     unpack::Unpack,
 };
 use crate::{
-    archive::{self, Archive},
+    archive::{self, Archive, KeyRing},
     backup::{Progress, Reason, RejectionCode, State, WaitCode, state},
     cause::chain,
     store::{
@@ -204,36 +205,15 @@ impl Carrier {
     ) -> Result<Result<[u8; 32], Stop>, Error> {
         let keys = self.settings.keys()?;
         let (this, claimed_too, counted) = (self.clone(), claimed.clone(), Arc::clone(counters));
-        let runtime = tokio::runtime::Handle::current();
+        let runtime = Handle::current();
         let mut reading = tokio::task::spawn_blocking(move || {
-            let file = File::open(&claimed_too.path).map_err(archive::Error::Read)?;
-            let archive = Archive::open(file, &this.settings.limits)?;
             let origin = Origin::of(&claimed_too.name);
-            let (rules, stop) = (&this.settings.rules, &this.stop);
             if this.settings.modes.online {
-                let taker =
-                    Unpack::new(this.store.clone(), runtime, origin.clone(), this.settings.clock);
-                Reading {
-                    archive: &archive,
-                    keys: &keys,
-                    rules,
-                    origin: &origin,
-                    taker: &taker,
-                    counters: &counted,
-                    stop,
-                }
-                .run()
+                let (store, clock) = (this.store.clone(), this.settings.clock);
+                let taker = Unpack::new(store, runtime, origin.clone(), clock);
+                this.read_to(&claimed_too, &keys, &origin, &taker, &counted)
             } else {
-                Reading {
-                    archive: &archive,
-                    keys: &keys,
-                    rules,
-                    origin: &origin,
-                    taker: &Discard,
-                    counters: &counted,
-                    stop,
-                }
-                .run()
+                this.read_to(&claimed_too, &keys, &origin, &Discard, &counted)
             }
         });
         loop {
@@ -247,6 +227,23 @@ impl Carrier {
                 tracing::debug!(error = chain(&error), "cannot note the progress");
             }
         }
+    }
+
+    /// Reads the archive and hands its contents to `taker`. Takes its time.
+    fn read_to<T: Taker>(
+        &self,
+        claimed: &ClaimedFile,
+        keys: &KeyRing,
+        origin: &Origin,
+        taker: &T,
+        counters: &Counters,
+    ) -> Result<[u8; 32], Stop> {
+        let file = File::open(&claimed.path).map_err(archive::Error::Read)?;
+        let archive = &Archive::open(file, &self.settings.limits)?;
+        let (rules, stop) = (&self.settings.rules, &self.stop);
+        let digest = true;
+        let reading = Reading { archive, keys, rules, origin, taker, counters, digest, stop };
+        reading.run()?.ok_or(Stop::Cancelled)
     }
 
     async fn stored(

@@ -38,6 +38,9 @@ const BATCH_MEDIA: usize = 256;
 /// and with so many bytes at most.
 const BATCH_BYTES: u64 = 4 * 1024 * 1024;
 
+/// Records are handed over so many at a time at most.
+const BATCH_RECORDS: usize = 1000;
+
 /// How many threads read.
 const WORKERS: usize = 2;
 
@@ -68,6 +71,9 @@ pub struct CheckedMedium {
 
 /// Where checked contents go. Called from several threads.
 pub trait Taker: Sync {
+    /// Whether media have to be named by the digest of their bytes.
+    const NAMES_MEDIA: bool;
+
     /// Takes small media.
     fn take_media(&self, media: Vec<CheckedMedium>) -> Result<(), Stop>;
 
@@ -89,6 +95,8 @@ pub trait Taker: Sync {
 pub struct Discard;
 
 impl Taker for Discard {
+    const NAMES_MEDIA: bool = false;
+
     fn take_media(&self, _: Vec<CheckedMedium>) -> Result<(), Stop> {
         Ok(())
     }
@@ -124,6 +132,8 @@ pub struct Reading<'a, T> {
     pub taker: &'a T,
     /// Where they are counted.
     pub counters: &'a Counters,
+    /// Whether to digest the archive itself, too.
+    pub digest: bool,
     /// Whether to stop.
     pub stop: &'a CancellationToken,
 }
@@ -145,8 +155,8 @@ enum Job {
 type Found = Vec<(EntryId, MediumId)>;
 
 impl<T: Taker> Reading<'_, T> {
-    /// Reads everything; returns the SHA-256 of the archive.
-    pub fn run(&self) -> Result<[u8; 32], Stop> {
+    /// Reads everything; returns the SHA-256 of the archive, if that was asked for.
+    pub fn run(&self) -> Result<Option<[u8; 32]>, Stop> {
         self.counters.expect(self.archive.entries().len() as u64, self.archive.total_bytes());
         for (id, entry) in self.archive.entries() {
             if entry.protection() == Protection::None {
@@ -179,13 +189,15 @@ impl<T: Taker> Reading<'_, T> {
         }
         self.unnamed_media(&catalogue)?;
         self.taker.finish()?;
-        let digest = digest.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        digest.ok_or(Stop::Cancelled)
+        Ok(digest.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     /// What there is to do: media, records of files, other records.
     fn plan(&self) -> (Vec<Job>, Vec<Job>, Vec<Job>) {
-        let (mut media, mut files, mut records) = (vec![Job::Digest], Vec::new(), Vec::new());
+        let (mut media, mut files, mut records) = (Vec::new(), Vec::new(), Vec::new());
+        if self.digest {
+            media.push(Job::Digest);
+        }
         let (mut batch, mut bytes) = (Vec::new(), 0);
         for (id, entry) in self.archive.entries() {
             match self.rules.entry(self.archive.name(id)) {

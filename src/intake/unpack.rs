@@ -111,6 +111,8 @@ fn flatten(ended: Result<Result<(), Stop>, tokio::task::JoinError>) -> Result<()
 }
 
 impl Taker for Unpack {
+    const NAMES_MEDIA: bool = true;
+
     fn take_media(&self, media: Vec<CheckedMedium>) -> Result<(), Stop> {
         let store = self.store.clone();
         let described: Vec<Medium> = media

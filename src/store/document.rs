@@ -17,7 +17,7 @@ use std::{fmt, str::FromStr};
 
 use bson::{
     DateTime, RawBsonRef, RawDocument, RawDocumentBuf, cstr,
-    raw::{BindRawBsonRef, CString},
+    raw::{BindRawBsonRef, CString, RawElement},
 };
 use sha2::{Digest, Sha256};
 
@@ -86,10 +86,10 @@ impl Origin {
 }
 
 /// How a record is kept under `raw`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Raw<'a> {
     /// As BSON.
-    Bson(RawFields<'a>),
+    Bson(&'a RawFields<'a>),
     /// As its JSON text.
     Text(&'a str),
     /// As a medium, because even its text is too long for a document.
@@ -145,7 +145,7 @@ impl NewRecord {
             }
         }
         match raw {
-            Raw::Bson(record) => document.append(cstr!("raw"), record.0),
+            Raw::Bson(record) => document.append(cstr!("raw"), record.document),
             Raw::Text(text) => document.append(cstr!("raw"), text),
             Raw::Medium(medium) => document.append(cstr!("raw_medium"), medium.to_string()),
             Raw::Nothing => {}
@@ -184,7 +184,7 @@ fn short_id(id: String) -> String {
 /// The id of a record that has none: the digest of what it says.
 fn digest_of(raw: Raw<'_>) -> String {
     let digest = match raw {
-        Raw::Bson(record) => Sha256::digest(record.0.as_bytes()),
+        Raw::Bson(record) => Sha256::digest(record.document.as_bytes()),
         Raw::Text(text) => Sha256::digest(text),
         Raw::Medium(medium) => return format!("sha256-{medium}"),
         Raw::Nothing => Sha256::digest([]),
@@ -193,27 +193,48 @@ fn digest_of(raw: Raw<'_>) -> String {
 }
 
 /// A record in BSON, to look into.
-#[derive(Clone, Copy, Debug)]
-pub struct RawFields<'a>(&'a RawDocument);
+///
+/// Its members are found once, because the view fields ask for most of them.
+pub struct RawFields<'a> {
+    document: &'a RawDocument,
+    members: Vec<(&'a str, RawElement<'a>)>,
+}
 
 impl<'a> RawFields<'a> {
     pub(super) fn new(bson: &'a [u8]) -> Option<Self> {
-        RawDocument::from_bytes(bson).ok().map(Self)
+        let document = RawDocument::from_bytes(bson).ok()?;
+        let members = document.iter_elements().map(|element| {
+            let element = element.ok()?;
+            Some((element.key().as_str(), element))
+        });
+        Some(Self { document, members: members.collect::<Option<_>>()? })
+    }
+}
+
+impl fmt::Debug for RawFields<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Never what a record says: it is personal data.
+        f.debug_struct("RawFields").field("members", &self.members.len()).finish_non_exhaustive()
     }
 }
 
 impl Fields for RawFields<'_> {
     fn get(&self, path: &str) -> Option<Scalar<'_>> {
-        let mut document = self.0;
-        let mut parts = path.split('.').peekable();
-        while let Some(name) = parts.next() {
-            let value = document.get(name).ok().flatten()?;
-            if parts.peek().is_none() {
-                return scalar(value);
-            }
-            document = value.as_document()?;
+        let (first, mut rest) = match path.split_once('.') {
+            Some((first, rest)) => (first, Some(rest)),
+            None => (path, None),
+        };
+        let (_, element) = self.members.iter().find(|(name, _)| *name == first)?;
+        let mut value = element.value().ok()?;
+        while let Some(path) = rest {
+            let (name, deeper) = match path.split_once('.') {
+                Some((name, deeper)) => (name, Some(deeper)),
+                None => (path, None),
+            };
+            value = value.as_document()?.get(name).ok().flatten()?;
+            rest = deeper;
         }
-        None
+        scalar(value)
     }
 }
 

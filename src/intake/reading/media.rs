@@ -5,7 +5,7 @@ use std::io::Read;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{CheckedMedium, Found, Reading, Stop, Taker};
+use super::{BATCH_RECORDS, CheckedMedium, Found, Reading, Stop, Taker};
 use crate::{
     archive::{Archive, EntryId, Unlocked},
     backup::{FindingKind, MediumId},
@@ -13,6 +13,9 @@ use crate::{
     records::Dataset,
     store::document::{NewRecord, Raw},
 };
+
+/// Stands for every medium where nothing is stored.
+pub(super) const NAMELESS: MediumId = MediumId::new([0; 32]);
 
 impl<T: Taker> Reading<'_, T> {
     /// Reads small media once and hands them over together.
@@ -22,7 +25,7 @@ impl<T: Taker> Reading<'_, T> {
         let mut media = Vec::with_capacity(ids.len());
         for (id, mut unlocked) in ids.iter().copied().zip(unlocked) {
             let bytes = self.in_memory(id, &mut unlocked)?;
-            let medium = MediumId::new(Sha256::digest(&bytes).into());
+            let medium = self.name(|hash| hash.update(&bytes));
             self.counters.medium(bytes.len() as u64);
             self.counters.bytes(bytes.len() as u64);
             self.counters.entry();
@@ -35,6 +38,16 @@ impl<T: Taker> Reading<'_, T> {
         }
         self.taker.take_media(media)?;
         Ok(found)
+    }
+
+    /// Names a medium by its bytes, if anybody wants to know.
+    fn name(&self, bytes: impl FnOnce(&mut Sha256)) -> MediumId {
+        if !T::NAMES_MEDIA {
+            return NAMELESS;
+        }
+        let mut hash = Sha256::new();
+        bytes(&mut hash);
+        MediumId::new(hash.finalize().into())
     }
 
     /// Reads an entry that fits into memory.
@@ -51,14 +64,17 @@ impl<T: Taker> Reading<'_, T> {
     pub(super) fn large_medium(&self, id: EntryId) -> Result<MediumId, Stop> {
         let mut unlocked = self.unlock(id)?;
         let medium = self.archive.check(id, self.keys, &mut unlocked, |contents| {
-            let mut hash = Sha256::new();
+            let mut hash = T::NAMES_MEDIA.then(Sha256::new);
             let mut counted = 0;
             let outcome = self.pump(contents, |part| {
-                hash.update(part);
+                if let Some(hash) = &mut hash {
+                    hash.update(part);
+                }
                 counted += part.len() as u64;
                 Ok(())
             });
-            outcome.map(|()| (MediumId::new(hash.finalize().into()), counted))
+            let medium = hash.map_or(NAMELESS, |hash| MediumId::new(hash.finalize().into()));
+            outcome.map(|()| (medium, counted))
         });
         self.interrupted()?;
         let (medium, bytes) = medium?;
@@ -97,11 +113,11 @@ impl<T: Taker> Reading<'_, T> {
         for (id, medium) in catalogue.unnamed() {
             self.counters.find(FindingKind::UnreferencedMedium, self.archive.name(id));
             records.push(self.file_of(id, medium, "unreferenced"));
+            if records.len() == BATCH_RECORDS {
+                self.taker.take_records(Dataset::File, std::mem::take(&mut records))?;
+            }
         }
-        for batch in records.chunks(500) {
-            self.taker.take_records(Dataset::File, batch.to_vec())?;
-        }
-        Ok(())
+        self.taker.take_records(Dataset::File, records)
     }
 
     /// A line among the files for an entry that no record speaks of.

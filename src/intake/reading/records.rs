@@ -4,7 +4,10 @@ use std::io::{Cursor, Read};
 
 use sha2::{Digest, Sha256};
 
-use super::{IN_MEMORY_BYTES, Reading, Stop, Taker, media::part};
+use super::{
+    BATCH_RECORDS, IN_MEMORY_BYTES, Reading, Stop, Taker,
+    media::{NAMELESS, part},
+};
 use crate::{
     archive::{self, EntryId, Unlocked},
     backup::{FindingKind, MediumId},
@@ -16,10 +19,7 @@ use crate::{
     },
 };
 
-/// Records are handed over so many at a time at most,
-const BATCH_RECORDS: usize = 1000;
-
-/// and with so many bytes at most.
+/// Records are handed over with so many bytes at a time at most.
 const BATCH_BYTES: usize = 1024 * 1024;
 
 /// After so many pieces that are no JSON, the rest of a file is not looked at.
@@ -101,12 +101,15 @@ impl<T: Taker> Reading<'_, T> {
     fn survey(&self, id: EntryId, unlocked: &mut Unlocked) -> Result<Surveyed, Stop> {
         let in_memory = self.archive.entry(id).size_bytes() <= IN_MEMORY_BYTES;
         let surveyed = self.archive.check(id, self.keys, unlocked, |contents| {
-            let (mut survey, mut hash) = (Survey::default(), Sha256::new());
+            let mut survey = Survey::default();
+            let mut hash = T::NAMES_MEDIA.then(Sha256::new);
             let (mut bytes, mut first) = (0, None);
             let mut held = in_memory.then(Vec::new);
             self.pump(contents, |part| {
                 survey.feed(part);
-                hash.update(part);
+                if let Some(hash) = &mut hash {
+                    hash.update(part);
+                }
                 bytes += part.len() as u64;
                 first = first.or_else(|| {
                     part.iter()
@@ -121,7 +124,7 @@ impl<T: Taker> Reading<'_, T> {
             Ok(Surveyed {
                 layout: survey.layout(),
                 begins_like_json: matches!(first, Some(b'{' | b'[')),
-                whole: MediumId::new(hash.finalize().into()),
+                whole: hash.map_or(NAMELESS, |hash| MediumId::new(hash.finalize().into())),
                 bytes,
                 held,
             })
@@ -189,7 +192,7 @@ impl<T: Taker> Reading<'_, T> {
         let why = match transcode(text, bson) {
             Ok(fields) => {
                 let dataset = self.dataset(at, &fields);
-                return Some((dataset, self.document(at, dataset, &fields, Raw::Bson(fields))));
+                return Some((dataset, self.document(at, dataset, &fields, Raw::Bson(&fields))));
             }
             Err(transcode::Error::NotJson(_)) => return None,
             Err(transcode::Error::Unfit(why)) => why,

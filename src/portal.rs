@@ -1,0 +1,127 @@
+//! The Retention Portal: what authorised people see of what was kept.
+//!
+//! ```text
+//! listener   TCP, TLS, limits on connections
+//!    |
+//! routes     the table of all routes; each names who may
+//!    |
+//! gate       checks session and permission, and alone makes the values in
+//!    |       `permit` without which a handler cannot be called
+//!    |
+//! views      ask `library` and `office` for data, which write the audit log
+//!    |       before they return any, and fill one template each
+//! answer     pages, redirects, media; `errors` alone knows status codes
+//! ```
+//!
+//! Everything is rendered here and works without scripts; the one script shows
+//! progress and tells us the viewer's time zone. This module must never reach
+//! the store from a view, send a byte of personal data before the audit log has
+//! it, or write such data or a password to the journal.
+
+mod answer;
+mod assets;
+mod cells;
+pub mod certificate;
+mod columns;
+mod disposition;
+mod errors;
+mod gate;
+mod listener;
+mod mime;
+pub mod password;
+mod range;
+mod request;
+pub mod routes;
+mod shell;
+mod tree;
+mod views;
+mod zone;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::Store;
+use gate::Gate;
+
+/// Where the portal listens and with which certificate.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Address and port to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The certificate chain in PEM.
+    pub certificate: PathBuf,
+    /// Its private key in PEM.
+    pub key: PathBuf,
+}
+
+/// An upload that is not in the database yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arriving {
+    /// The file's name.
+    pub file: String,
+    /// How much of it has arrived.
+    pub size_bytes: u64,
+    /// When it began.
+    pub since: Timestamp,
+    /// Whether the client has gone away; it may come back and resume.
+    pub interrupted: bool,
+}
+
+/// Uploads on their way, as the inbox sees them now.
+pub type ArrivingUploads = watch::Receiver<Arc<Vec<Arriving>>>;
+
+/// What went wrong with the portal as a whole.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] certificate::Error),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// The portal, listening and ready to serve.
+#[derive(Debug)]
+pub struct Portal {
+    listener: listener::Listener,
+    gate: Arc<Gate>,
+}
+
+impl Portal {
+    /// Reads the certificate and takes the address, so that what is wrong with
+    /// either is known before the appliance says that it is ready.
+    ///
+    /// `clock` tells the time. The database may be away.
+    pub async fn new(
+        settings: &Settings,
+        store: Store,
+        arriving: ArrivingUploads,
+        clock: fn() -> Timestamp,
+    ) -> Result<Self, Error> {
+        let tls = certificate::server_config(&settings.certificate, &settings.key)?;
+        let listener = listener::Listener::bind(settings.listen, tls)
+            .await
+            .map_err(|source| Error::Listen { address: settings.listen, source })?;
+        Ok(Self { listener, gate: Arc::new(Gate::new(store, arriving, clock)) })
+    }
+
+    /// The address that is really listened on.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.address()
+    }
+
+    /// Serves until `stop` is cancelled. Requests under way are given 3 seconds to end.
+    pub async fn serve(self, stop: CancellationToken) {
+        let routes = routes::filter(&self.gate);
+        self.listener.serve(routes, stop).await;
+    }
+}

@@ -1,0 +1,257 @@
+//! The one table of the portal, and how each kind of value is written.
+
+use askama::Template;
+
+use super::zone::When;
+
+/// A value as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Cell {
+    /// There is none.
+    Empty,
+    /// A text.
+    Text(String),
+    /// A text that may be long; shown short in tables.
+    Long(String),
+    /// A number, or something else that is read from the right.
+    Number(String),
+    /// A time.
+    When(When),
+    /// Somebody, with a number or an id.
+    Person {
+        /// What the person is called.
+        name: String,
+        /// What else is known, unless it says the same.
+        detail: String,
+    },
+    /// A word that says how something ended or stands.
+    Badge {
+        /// `good`, `fair`, `bad` or `plain`.
+        tone: &'static str,
+        /// The word.
+        text: String,
+    },
+    /// A word with a picture before it.
+    Mark {
+        /// The picture.
+        icon: &'static str,
+        /// The word.
+        text: String,
+    },
+    /// Something to listen to.
+    Sound {
+        /// Where it is.
+        src: String,
+        /// What it is, for those who do not see the page.
+        label: String,
+    },
+    /// A small picture.
+    Picture {
+        /// Where it is.
+        src: String,
+        /// What it shows.
+        alt: String,
+    },
+    /// A link to something else than the row's record.
+    Link {
+        /// Where to.
+        href: String,
+        /// What it is called.
+        text: String,
+    },
+    /// A word that a script keeps up to date.
+    Live {
+        /// What it is about.
+        id: String,
+        /// The word.
+        text: String,
+    },
+    /// A bar that fills.
+    Bar {
+        /// The backup whose progress it shows.
+        id: String,
+        /// How full it is.
+        percent: u8,
+        /// The same in words.
+        text: String,
+    },
+}
+
+/// A column's head.
+#[derive(Clone, Debug)]
+pub(super) struct Head {
+    /// Its title.
+    pub(super) title: &'static str,
+    /// Whether its values are read from the right.
+    pub(super) number: bool,
+}
+
+impl Head {
+    /// A column of texts.
+    pub(super) const fn new(title: &'static str) -> Self {
+        Self { title, number: false }
+    }
+
+    /// A column of numbers.
+    pub(super) const fn number(title: &'static str) -> Self {
+        Self { title, number: true }
+    }
+}
+
+/// A row: where it leads, and its values in the order of the columns.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    /// Where it leads; nowhere if it is empty.
+    pub(super) href: String,
+    /// Its values.
+    pub(super) cells: Vec<Cell>,
+}
+
+/// What stands where a table has no rows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Nothing {
+    /// What is so.
+    pub(super) title: String,
+    /// What to do about it.
+    pub(super) advice: String,
+}
+
+/// A table.
+#[derive(Clone, Debug, Template)]
+#[template(path = "table.html", config = "src/portal/askama.toml")]
+pub(super) struct Table {
+    /// What it is, for those who do not see the page.
+    pub(super) caption: String,
+    /// Its columns.
+    pub(super) heads: Vec<Head>,
+    /// Its rows.
+    pub(super) lines: Vec<Line>,
+    /// What is said if there are none.
+    pub(super) nothing: Nothing,
+}
+
+impl Table {
+    /// The columns with the values of a row: narrow windows show each with its title.
+    fn columns<'a>(&'a self, line: &'a Line) -> impl Iterator<Item = (&'a Head, &'a Cell)> {
+        self.heads.iter().zip(&line.cells)
+    }
+}
+
+/// Where a list can be gone through.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pager {
+    /// Its beginning, unless that is shown.
+    pub(super) first: Option<String>,
+    /// The page before.
+    pub(super) previous: Option<String>,
+    /// The page after.
+    pub(super) next: Option<String>,
+    /// Its end, unless that is shown.
+    pub(super) last: Option<String>,
+}
+
+impl Pager {
+    /// Whether there is anywhere to go.
+    pub(super) fn is_needed(&self) -> bool {
+        self.previous.is_some() || self.next.is_some() || self.first.is_some()
+    }
+}
+
+/// A number of bytes as people write it.
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["bytes", "kB", "MB", "GB", "TB"];
+    let (mut whole, mut rest, mut unit) = (bytes, 0, 0);
+    while whole >= 1000 && unit + 1 < UNITS.len() {
+        rest = whole % 1000;
+        whole /= 1000;
+        unit += 1;
+    }
+    match unit {
+        0 if whole == 1 => "1 byte".to_owned(),
+        0 => format!("{whole} bytes"),
+        _ if whole < 10 => format!("{whole}.{} {}", rest / 100, UNITS[unit]),
+        _ => format!("{} {}", count(whole), UNITS[unit]),
+    }
+}
+
+/// Seconds as hours, minutes and seconds.
+pub(super) fn duration(seconds: i64) -> String {
+    if seconds < 0 {
+        return format!("{seconds} s");
+    }
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}")
+    } else {
+        format!("{minutes}:{seconds:02}")
+    }
+}
+
+/// A number with its thousands set apart.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// So many of something.
+pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_for_people() {
+        for (bytes, expected) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (999, "999 bytes"),
+            (1000, "1.0 kB"),
+            (1999, "1.9 kB"),
+            (190_478, "190 kB"),
+            (2_147_483_648, "2.1 GB"),
+            (4_000_000_000_000_000, "4,000 TB"),
+        ] {
+            assert_eq!(size(bytes), expected);
+        }
+        for (seconds, expected) in [
+            (0, "0:00"),
+            (59, "0:59"),
+            (845, "14:05"),
+            (3600, "1:00:00"),
+            (90_061, "25:01:01"),
+            (-5, "-5 s"),
+        ] {
+            assert_eq!(duration(seconds), expected);
+        }
+        for (number, expected) in
+            [(0, "0"), (999, "999"), (1000, "1,000"), (12_345, "12,345"), (1_234_567, "1,234,567")]
+        {
+            assert_eq!(count(number), expected);
+        }
+    }
+
+    #[test]
+    fn what_a_record_says_cannot_become_markup() {
+        let table = Table {
+            caption: "x".into(),
+            heads: vec![Head::new("A"), Head::new("B")],
+            lines: vec![Line {
+                href: "/records/calls/a\"><script>".into(),
+                cells: vec![Cell::Text("<script>".into()), Cell::Long("\" onclick=x".into())],
+            }],
+            nothing: Nothing::default(),
+        };
+        let html = table.render().expect("rendered");
+        assert!(!html.contains("<script") && !html.contains("\" onclick"), "{html}");
+    }
+}

@@ -1,0 +1,85 @@
+//! The Backup Log and what is on the shelves as a whole: for everybody who is
+//! signed in, for it tells of backups and not of people.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::permit::SignedIn;
+use crate::{
+    accounts::DataType,
+    audit::Action,
+    backup::{JobId, State, UploadId},
+    portal::{Arriving, errors::Error, request::Request},
+    store::{
+        backups::{Backup, LogPage},
+        browse::{Position, Total},
+    },
+};
+
+impl SignedIn {
+    /// A page of the Backup Log.
+    pub(in crate::portal) async fn backup_log(
+        &self,
+        request: &Request,
+        position: &Position,
+        limit: u16,
+    ) -> Result<LogPage, Error> {
+        self.write_down(request, Action::List, "/retention/backups", None).await?;
+        Ok(self.gate.store.backup_log(position, limit).await?)
+    }
+
+    /// The newest lines of the Backup Log, for the overview.
+    pub(in crate::portal) async fn newest_backups(&self, limit: u16) -> Result<Vec<Backup>, Error> {
+        Ok(self.gate.store.backup_log(&Position::First, limit).await?.lines)
+    }
+
+    /// The backup of an upload, or of a job: then the one that counts of its uploads.
+    pub(in crate::portal) async fn backup(
+        &self,
+        request: &Request,
+        id: &str,
+    ) -> Result<Backup, Error> {
+        let (Ok(upload), Ok(job)) = (id.parse::<UploadId>(), id.parse::<JobId>()) else {
+            return Err(Error::NotFound);
+        };
+        self.write_down(request, Action::View, request.path(), None).await?;
+        if let Some(backup) = self.gate.store.backup(&upload).await? {
+            return Ok(backup);
+        }
+        let mut uploads = self.gate.store.backups_of_job(&job).await?;
+        let stored = uploads.iter().position(|backup| backup.state == State::Stored);
+        let index = stored.or(uploads.len().checked_sub(1)).ok_or(Error::NotFound)?;
+        Ok(uploads.swap_remove(index))
+    }
+
+    /// Other uploads of a backup's job.
+    pub(in crate::portal) async fn siblings(&self, backup: &Backup) -> Result<Vec<Backup>, Error> {
+        let mut uploads = self.gate.store.backups_of_job(&backup.job).await?;
+        uploads.retain(|other| other.upload != backup.upload);
+        Ok(uploads)
+    }
+
+    /// How many records of each dataset a backup was the first to bring.
+    pub(in crate::portal) async fn brought(
+        &self,
+        backup: &Backup,
+    ) -> Result<BTreeMap<String, u64>, Error> {
+        Ok(self.gate.store.count_brought(&backup.job).await?)
+    }
+
+    /// Backups that are under way.
+    pub(in crate::portal) async fn unfinished(&self) -> Result<Vec<Backup>, Error> {
+        Ok(self.gate.store.unfinished_backups().await?)
+    }
+
+    /// Uploads that are on their way.
+    pub(in crate::portal) fn arriving(&self) -> Arc<Vec<Arriving>> {
+        self.gate.arriving()
+    }
+
+    /// How many records there are of each data type that the account may see.
+    pub(in crate::portal) async fn totals(&self) -> Result<BTreeMap<DataType, Total>, Error> {
+        let mut totals = self.gate.store.totals().await?;
+        totals.retain(|data_type, _| self.account().access(*data_type).see);
+        Ok(totals)
+    }
+}

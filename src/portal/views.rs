@@ -1,0 +1,18 @@
+//! The pages: one file and one template for each.
+//!
+//! A view takes a permit and a request, asks the permit for data, and fills a
+//! template. It must not know the store, status codes or headers.
+
+pub(super) mod accounts;
+mod ask;
+pub(super) mod audit;
+mod backup_line;
+pub(super) mod backups;
+pub(super) mod conversation;
+pub(super) mod home;
+pub(super) mod list;
+pub(super) mod media;
+pub(super) mod own;
+pub(super) mod record;
+mod related;
+pub(super) mod sign_in;
