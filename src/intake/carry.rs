@@ -73,7 +73,7 @@ impl Carrier {
     pub(super) async fn carry(&self, claimed: &ClaimedFile) -> Result<Carried, Error> {
         let backup = self.entered(claimed).await?;
         match backup.state {
-            State::Stored => self.clear_away(claimed).map(|()| Carried::Done),
+            State::Stored => self.clear_away(claimed).await.map(|()| Carried::Done),
             State::Rejected => {
                 let reason = backup.rejection.map(|reason| reason.sentence).unwrap_or_default();
                 self.places.quarantine(claimed, &reason)?;
@@ -117,22 +117,21 @@ impl Carrier {
         match outcome {
             Ok(sha256) => self.stored(claimed, backup, storing, &counters, sha256).await,
             Err(Stop::Cancelled) => Err(Error::Interrupted),
-            Err(Stop::Store(error)) => Err(error.into()),
+            Err(Stop::Store(error)) if error.is_away() => Err(error.into()),
+            Err(Stop::Store(error)) => {
+                let sentence =
+                    format!("MongoDB refuses to store it ({}). It is tried again.", chain(&error));
+                self.wait_begun(claimed, storing, Reason::new(WaitCode::DatabaseRefuses, sentence))
+                    .await
+            }
             Err(Stop::Archive(error)) => match error.rejection() {
                 Some(reason) => self.reject(claimed, backup, storing, reason).await,
                 None => {
-                    tracing::error!(job = %backup.job, upload = %backup.upload, error = chain(&error), "cannot read the archive");
-                    let sentence = "The archive cannot be read from the appliance's own disk. Check the disk; it is tried again.";
+                    tracing::error!(job = %backup.job, error = chain(&error), "cannot read the archive");
+                    let sentence = "The archive cannot be read from the appliance's own disk. \
+                                    Check the disk; it is tried again.";
                     let reason = Reason::new(WaitCode::ArchiveUnreadable, sentence);
-                    self.store
-                        .change_backup(
-                            &backup.upload,
-                            State::Storing,
-                            Change::Waiting(storing.wait(reason)),
-                            self.now(),
-                        )
-                        .await?;
-                    Ok(Carried::Waits { begun: true })
+                    self.wait_begun(claimed, storing, reason).await
                 }
             },
         }
@@ -165,8 +164,16 @@ impl Carrier {
             stored.file, stored.arrived
         );
         let reason = Reason::new(RejectionCode::Conflict, sentence);
-        let storing = self.begin(claimed, backup).await?;
-        self.refuse(claimed, backup, storing, reason, Some(sha256)).await
+        match backup.state {
+            State::Claimed => {
+                let rejected = state::Claimed.reject(reason);
+                self.refuse(claimed, backup, State::Claimed, rejected, sha256).await
+            }
+            _ => {
+                let rejected = self.begin(claimed, backup).await?.reject(reason);
+                self.refuse(claimed, backup, State::Storing, rejected, sha256).await
+            }
+        }
     }
 
     async fn digest(&self, claimed: &ClaimedFile) -> Result<[u8; 32], Error> {
@@ -239,6 +246,8 @@ impl Carrier {
         counters: &Counters,
     ) -> Result<[u8; 32], Stop> {
         let file = File::open(&claimed.path).map_err(archive::Error::Read)?;
+        // The uploader was told that all went well, so a power cut must not undo it.
+        file.sync_all().map_err(archive::Error::Read)?;
         let archive = &Archive::open(file, &self.settings.limits)?;
         let (rules, stop) = (&self.settings.rules, &self.stop);
         let digest = true;
@@ -265,13 +274,13 @@ impl Carrier {
             )
             .await?;
         tracing::info!(job = %backup.job, upload = %backup.upload, records, media, "stored");
-        self.clear_away(claimed)?;
-        self.store.supersede(&backup.job, &backup.upload).await?;
+        self.clear_away(claimed).await?;
         Ok(Carried::Done)
     }
 
-    /// What becomes of the archive once the backup is stored.
-    fn clear_away(&self, claimed: &ClaimedFile) -> Result<(), Error> {
+    /// What follows once the backup is stored. May be repeated until the archive is gone.
+    async fn clear_away(&self, claimed: &ClaimedFile) -> Result<(), Error> {
+        self.store.supersede(&claimed.name.job, &claimed.upload).await?;
         if self.settings.modes.offline {
             self.places.keep(claimed)?;
         } else {
@@ -292,23 +301,35 @@ impl Carrier {
         let begun = self.store.backup(&claimed.upload).await?.and_then(|backup| backup.begun);
         self.store.take_media_out(&backup.job, begun.unwrap_or(backup.arrived)).await?;
         let sha256 = self.digest(claimed).await?;
-        self.refuse(claimed, backup, storing, reason, Some(sha256)).await
+        self.refuse(claimed, backup, State::Storing, storing.reject(reason), sha256).await
     }
 
     async fn refuse(
         &self,
         claimed: &ClaimedFile,
         backup: &Backup,
-        storing: state::Storing,
-        reason: Reason<RejectionCode>,
-        sha256: Option<[u8; 32]>,
+        from: State,
+        rejected: state::Rejected,
+        sha256: [u8; 32],
     ) -> Result<Carried, Error> {
-        tracing::warn!(job = %backup.job, upload = %backup.upload, file = %backup.file, reason = reason.sentence, "rejected");
-        let sentence = reason.sentence.clone();
-        let change = Change::Rejected(storing.reject(reason), sha256);
-        self.store.change_backup(&claimed.upload, State::Storing, change, self.now()).await?;
+        let sentence = rejected.reason.sentence.clone();
+        tracing::warn!(job = %backup.job, upload = %backup.upload, file = backup.file, reason = sentence, "rejected");
+        let change = Change::Rejected(rejected, sha256);
+        self.store.change_backup(&claimed.upload, from, change, self.now()).await?;
         self.places.quarantine(claimed, &sentence)?;
         Ok(Carried::Done)
+    }
+
+    /// It has to wait, and a part of it may be stored already.
+    async fn wait_begun(
+        &self,
+        claimed: &ClaimedFile,
+        storing: state::Storing,
+        reason: Reason<WaitCode>,
+    ) -> Result<Carried, Error> {
+        let change = Change::Waiting(storing.wait(reason));
+        self.store.change_backup(&claimed.upload, State::Storing, change, self.now()).await?;
+        Ok(Carried::Waits { begun: true })
     }
 
     /// Why there is no room for the backup once it is unpacked, if so.

@@ -76,8 +76,8 @@ pub enum Change {
     Stored(state::Stored, [u8; 32]),
     /// It has to wait.
     Waiting(state::Waiting),
-    /// It is refused; with the SHA-256 of the archive, if it could be read.
-    Rejected(state::Rejected, Option<[u8; 32]>),
+    /// It is refused; with the SHA-256 of the archive.
+    Rejected(state::Rejected, [u8; 32]),
 }
 
 /// A page of the log, the newest first.
@@ -139,13 +139,23 @@ impl Store {
 
     /// Jobs of which something may be in the collections that must not be seen yet.
     pub(super) async fn hidden_jobs(&self) -> Result<Vec<String>, Error> {
-        let states = [State::Storing.as_str(), State::Waiting.as_str()];
-        let jobs = self
-            .collection(schema::BACKUPS)
-            .distinct("job", doc! { "state": { "$in": states } })
-            .await
-            .map_err(Error::database("look for unfinished backups"))?;
-        Ok(jobs.into_iter().filter_map(|job| job.as_str().map(str::to_owned)).collect())
+        let failed = "look for unfinished backups";
+        let jobs_in = |states: Vec<&str>, among: Option<Vec<Bson>>| {
+            let mut filter = doc! { "state": { "$in": states } };
+            if let Some(among) = among {
+                filter.insert("job", doc! { "$in": among });
+            }
+            let backups = self.collection(schema::BACKUPS);
+            async move { backups.distinct("job", filter).await.map_err(Error::database(failed)) }
+        };
+        let begun = jobs_in(vec![State::Storing.as_str(), State::Waiting.as_str()], None).await?;
+        if begun.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Another upload of a job that is stored hides nothing of it.
+        let stored = jobs_in(vec![State::Stored.as_str()], Some(begun.clone())).await?;
+        let hidden = begun.iter().filter(|job| !stored.contains(job));
+        Ok(hidden.filter_map(|job| job.as_str().map(str::to_owned)).collect())
     }
 
     /// A page of the log, the newest arrival first.
@@ -293,7 +303,7 @@ fn written(change: Change) -> Result<(State, Document), Error> {
             doc! {
                 "rejection": to_bson(&rejected.reason)?,
                 "progress": to_bson(&Progress::default())?,
-                "sha256": sha256.map(hex::encode),
+                "sha256": hex::encode(sha256),
             },
         ),
     })
