@@ -6,14 +6,21 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use anyhow::Context;
 use jiff::Timestamp;
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::{JoinError, JoinHandle},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    accounts::{ADMIN, Account, Permissions, Role},
     archive::Limits,
     cause,
-    config::{Config, Mongodb, Secrets},
+    config::{Config, Mongodb, Secret, Secrets},
+    inbox::Condition,
     intake::{self, Intake, places::Places},
+    portal::{self, Arriving, ArrivingUploads, Portal, certificate, password::Passwords},
     records::Rules,
     sftp::Endpoint,
     store::{self, Store},
@@ -33,14 +40,14 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     let store = store(config)?;
     let places = Places::new(config.state_directory());
     places.prepare()?;
-    std::fs::create_dir_all(places.inbox()).context("cannot make the inbox")?;
 
     let intake = Intake::new(intake_settings(config), store.clone(), places, stop.clone());
-    let alive = intake.alive();
-    let mut intake = tokio::spawn(intake.run());
+    let portal = portal(config, store.clone(), arriving(&intake)).await?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), portal = %portal.address(), "started");
+    let watchdog = tokio::spawn(feed_watchdog(intake.alive(), stop.clone()));
     let readiness = tokio::spawn(become_ready(store, secrets(config), stop.clone()));
-    let watchdog = tokio::spawn(feed_watchdog(alive, stop.clone()));
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
+    let portal = tokio::spawn(portal.serve(stop.clone()));
+    let mut intake = tokio::spawn(intake.run());
 
     let ended = tokio::select! {
         _ = terminate.recv() => None,
@@ -50,16 +57,101 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
     tracing::info!("stopping");
     stop.cancel();
-    if let Some(ended) = ended {
-        ended.context("intake broke off")??;
-    } else if tokio::time::timeout(SHUTDOWN, &mut intake).await.is_err() {
-        tracing::warn!("intake did not end in time; it is taken up again at the next start");
-        intake.abort();
-    }
+    let broken = match ended {
+        Some(ended) => Some(ended),
+        None => wait(intake, "intake").await.map(Err),
+    };
+    wait(portal, "the portal").await;
     readiness.abort();
     watchdog.abort();
     tracing::info!("stopped");
+    match broken {
+        Some(ended) => Ok(ended.context("intake broke off")??),
+        None => Ok(()),
+    }
+}
+
+/// Gives a part its time to end. Whatever it leaves undone is taken up at the next start.
+async fn wait<T>(mut part: JoinHandle<T>, name: &str) -> Option<JoinError> {
+    match tokio::time::timeout(SHUTDOWN, &mut part).await {
+        Ok(ended) => ended.err(),
+        Err(_) => {
+            tracing::warn!(part = name, "did not end in time; it goes on at the next start");
+            part.abort();
+            None
+        }
+    }
+}
+
+/// The portal, with a certificate of its own where none was given.
+async fn portal(
+    config: &Config,
+    store: Store,
+    arriving: ArrivingUploads,
+) -> anyhow::Result<Portal> {
+    let section = config.portal();
+    let state = config.state_directory().join("portal");
+    let (certificate, key) = match (&section.certificate, &section.key) {
+        (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
+        _ => (state.join("certificate.pem"), state.join("key.pem")),
+    };
+    if section.certificate.is_none() {
+        std::fs::create_dir_all(&state).context("cannot make the directory of the certificate")?;
+        let mut names = section.names.clone();
+        names.extend(nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()));
+        if !section.listen.ip().is_unspecified() {
+            names.push(section.listen.ip().to_string());
+        }
+        certificate::make_if_missing(&certificate, &key, &names, now())?;
+    }
+    let settings = portal::Settings { listen: section.listen, certificate, key };
+    Ok(Portal::new(&settings, store, arriving, now).await?)
+}
+
+/// What the portal shows of the inbox.
+fn arriving(intake: &Intake) -> ArrivingUploads {
+    let mut inbox = intake.inbox();
+    let (sender, receiver) = watch::channel(Arc::default());
+    tokio::spawn(async move {
+        while inbox.changed().await.is_ok() {
+            let uploads = inbox.borrow_and_update().clone();
+            let shown = uploads.iter().map(|upload| Arriving {
+                file: upload.file.clone(),
+                size_bytes: upload.size_bytes,
+                since: upload.modified,
+                interrupted: upload.condition == Condition::Interrupted,
+            });
+            sender.send_replace(Arc::new(shown.collect()));
+        }
+    });
+    receiver
+}
+
+/// Makes the account `Admin` if it is missing, with this password.
+pub async fn ensure_admin(store: &Store, password: &Secret) -> anyhow::Result<()> {
+    if store.account(ADMIN).await?.is_some() {
+        return Ok(());
+    }
+    let hash = Passwords::default().hash(password.clone()).await?;
+    let account = Account {
+        name: ADMIN.to_owned(),
+        display_name: ADMIN.to_owned(),
+        staff_eid: None,
+        role: Role::Admin,
+        permissions: Permissions::all(),
+        active: true,
+        created: now(),
+        password_set: now(),
+    };
+    if store.create_account(&account, &hash).await? {
+        tracing::info!("made the account Admin");
+    }
     Ok(())
+}
+
+/// What time it is.
+pub fn now() -> Timestamp {
+    Timestamp::now()
 }
 
 /// The database that a configuration names.
@@ -112,27 +204,33 @@ fn intake_settings(config: &Config) -> intake::Settings {
         grace: config.grace(),
         rescan: Duration::from_secs(config.inbox().rescan_seconds),
         reserve_bytes: RESERVE_BYTES,
-        clock: Timestamp::now,
+        clock: now,
     }
 }
 
 /// Prepares the database as soon as it answers, and then tells systemd.
-async fn become_ready(store: Store, _secrets: Secrets, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        match store.prepare().await {
-            Ok(()) => break,
-            Err(error) => {
-                tracing::warn!(error = cause::chain(&error), "waiting for MongoDB");
-                let _ = sd_notify::notify(&[
-                    NotifyState::Status("waiting for MongoDB"),
-                    NotifyState::ExtendTimeoutUsec(30_000_000),
-                ]);
-            }
+async fn become_ready(store: Store, secrets: Secrets, stop: CancellationToken) {
+    while let Err(error) = prepare(&store, &secrets).await {
+        tracing::warn!(error = cause::chain(error.as_ref()), "waiting for MongoDB");
+        let _ = sd_notify::notify(&[
+            NotifyState::Status("waiting for MongoDB"),
+            NotifyState::ExtendTimeoutUsec(30_000_000),
+        ]);
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(300)) => {}
+            () = stop.cancelled() => return,
         }
-        tokio::time::sleep(Duration::from_millis(300)).await;
     }
     tracing::info!("ready");
     let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("taking in backups")]);
+}
+
+async fn prepare(store: &Store, secrets: &Secrets) -> anyhow::Result<()> {
+    store.prepare().await?;
+    match secrets.admin_password()? {
+        Some(password) => ensure_admin(store, &password).await,
+        None => Ok(()),
+    }
 }
 
 /// Feeds systemd's watchdog while the loops that do the work go on turning.

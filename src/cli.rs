@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and how the answer is printed.
 
+mod account;
 mod key;
 mod output;
 mod run;
@@ -46,6 +47,9 @@ enum Command {
     /// The SSH keys that may upload.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// The accounts of the Retention Portal.
+    #[command(subcommand)]
+    Account(account::Account),
 }
 
 impl Cli {
@@ -61,6 +65,7 @@ impl Cli {
                 key::run(&command, &appliance::endpoint(&read()?).authorized_keys())?;
                 Ok(ExitCode::SUCCESS)
             }
+            Command::Account(account) => account.run(&read()?),
             Command::Status(status) => status.run(&read()?),
         }
     }

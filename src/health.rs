@@ -38,6 +38,8 @@ pub struct Report {
     pub mongodb: Part<crate::store::Server>,
     /// The file system with inbox and archives.
     pub disk: Part<Disk>,
+    /// The machine's memory.
+    pub memory: Memory,
     /// What lies in the inbox.
     pub inbox: Part<Vec<Arriving>>,
     /// The newest backups.
@@ -86,6 +88,15 @@ pub struct Disk {
     pub free_bytes: u64,
 }
 
+/// The machine's memory.
+#[derive(Debug, Serialize)]
+pub struct Memory {
+    /// How many bytes it has.
+    pub total_bytes: u64,
+    /// How many of them could be had.
+    pub available_bytes: u64,
+}
+
 /// An upload in the inbox.
 #[derive(Debug, Serialize)]
 pub struct Arriving {
@@ -125,6 +136,7 @@ pub async fn report(store: &Store, state: &Path, sftp: SocketAddr, now: Timestam
         sftp: Part::new(sftp),
         mongodb,
         disk: Part::new(disk(state)),
+        memory: memory(),
         inbox: Part::new(arriving(&state.join("sftp/inbox"))),
         backups,
     };
@@ -184,6 +196,12 @@ async fn endpoint(address: SocketAddr) -> io::Result<Endpoint> {
         return Err(io::Error::other("what answers is no SSH server"));
     }
     Ok(Endpoint { address: asked, banner })
+}
+
+fn memory() -> Memory {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    Memory { total_bytes: system.total_memory(), available_bytes: system.available_memory() }
 }
 
 fn disk(path: &Path) -> io::Result<Disk> {

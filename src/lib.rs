@@ -13,7 +13,8 @@
 //! 5. [`store`] keeps records and media in MongoDB, shows nothing of a backup before
 //!    all of it is there, and finds what is asked for.
 //! 6. [`sftp`] prepares the OpenSSH server that uploads come through.
-//! 7. [`health`] asks every part how it is.
+//! 7. [`portal`] shows what is kept, to those who may see it.
+//! 8. [`health`] asks every part how it is.
 //!
 //! [`backup`] says what a backup is and which states it goes through. Below
 //! everything lie [`config`], [`accounts`], [`audit`], [`files`] and [`cause`];
@@ -27,6 +28,7 @@ pub mod backup;
 pub mod health;
 pub mod inbox;
 pub mod intake;
+pub mod portal;
 pub mod records;
 pub mod sftp;
 pub mod store;

@@ -56,7 +56,7 @@ impl Places {
 
     /// Makes the directories that are missing.
     pub fn prepare(&self) -> Result<(), Error> {
-        for name in ["claimed", "archive", "quarantine", "aside"] {
+        for name in ["sftp/inbox", "claimed", "archive", "quarantine", "aside"] {
             let path = self.state.join(name);
             fs::create_dir_all(&path).map_err(failed("make the directory", &path))?;
         }

@@ -242,6 +242,9 @@ impl Field {
 }
 
 fn cut(text: &str) -> String {
+    if text.len() <= TEXT_LIMIT {
+        return text.to_owned();
+    }
     match text.char_indices().nth(TEXT_LIMIT) {
         Some((end, _)) => text[..end].to_owned(),
         None => text.to_owned(),
