@@ -39,7 +39,7 @@ pub struct Report {
     /// The file system with inbox and archives.
     pub disk: Part<Disk>,
     /// The machine's memory.
-    pub memory: Memory,
+    pub memory: Part<Memory>,
     /// What lies in the inbox.
     pub inbox: Part<Vec<Arriving>>,
     /// The newest backups.
@@ -136,7 +136,7 @@ pub async fn report(store: &Store, state: &Path, sftp: SocketAddr, now: Timestam
         sftp: Part::new(sftp),
         mongodb,
         disk: Part::new(disk(state)),
-        memory: memory(),
+        memory: Part::new(memory()),
         inbox: Part::new(arriving(&state.join("sftp/inbox"))),
         backups,
     };
@@ -198,10 +198,10 @@ async fn endpoint(address: SocketAddr) -> io::Result<Endpoint> {
     Ok(Endpoint { address: asked, banner })
 }
 
-fn memory() -> Memory {
-    let mut system = sysinfo::System::new();
+fn memory() -> Result<Memory, sysinfo::Error> {
+    let mut system = sysinfo::System::new()?;
     system.refresh_memory();
-    Memory { total_bytes: system.total_memory(), available_bytes: system.available_memory() }
+    Ok(Memory { total_bytes: system.total_memory(), available_bytes: system.available_memory() })
 }
 
 fn disk(path: &Path) -> io::Result<Disk> {

@@ -70,6 +70,13 @@ fn describe(report: &Report) -> String {
         }),
     );
     row(
+        "Memory",
+        part(&report.memory, |memory| {
+            let (available, total) = (memory.available_bytes, memory.total_bytes);
+            format!("{} of {} available", output::bytes(available), output::bytes(total))
+        }),
+    );
+    row(
         "Inbox",
         part(&report.inbox, |uploads| match uploads.as_slice() {
             [] => "empty".to_owned(),
