@@ -327,6 +327,7 @@ impl Carrier {
         storing: state::Storing,
         reason: Reason<WaitCode>,
     ) -> Result<Carried, Error> {
+        tracing::warn!(job = %claimed.name.job, upload = %claimed.upload, reason = reason.sentence, "waiting");
         let change = Change::Waiting(storing.wait(reason));
         self.store.change_backup(&claimed.upload, State::Storing, change, self.now()).await?;
         Ok(Carried::Waits { begun: true })

@@ -191,6 +191,9 @@ impl Taker for Unpack {
     }
 
     fn take_records(&self, dataset: Dataset, records: Vec<NewRecord>) -> Result<(), Stop> {
+        if records.is_empty() {
+            return Ok(());
+        }
         let store = self.store.clone();
         let origin = Arc::clone(&self.origin);
         self.start(async move {
