@@ -1,0 +1,309 @@
+//! A whole appliance on this machine: MongoDB, OpenSSH, the daemon and an uploading client, all
+//! of them real, in a temporary directory and on free loopback ports.
+//!
+//! Whatever is started here ends with the [`World`], and so does its directory. Waiting is done
+//! for something to become true, up to a deadline; never for time to pass.
+
+pub(crate) mod daemon;
+pub(crate) mod mongod;
+pub(crate) mod process;
+pub(crate) mod sftp;
+pub(crate) mod sshd;
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use mongodb::{
+    Database,
+    bson::{Document, doc},
+};
+use nix::unistd::{User, geteuid};
+use retention::backup::State;
+use tempfile::TempDir;
+
+use daemon::Daemon;
+use mongod::{Mongod, REPLICA_SET};
+use process::{GLANCE, lost_a_port};
+use sftp::Sftp;
+use sshd::Sshd;
+
+/// The database that backups are stored in.
+const TARGET_DB: &str = "retention";
+
+/// How long the daemon may take to be ready once MongoDB answers.
+const READY: Duration = Duration::from_secs(30);
+
+/// What a world is like.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// The series of MongoDB: `4.2`, `4.4` or `6.0`.
+    pub(crate) mongod_series: String,
+    /// The Archive Keys, the newest first.
+    pub(crate) archive_keys: Vec<String>,
+    /// The first password of the portal's `Admin`.
+    pub(crate) admin_password: String,
+    /// For how long an interrupted upload is kept to be resumed.
+    pub(crate) grace_seconds: u64,
+    /// Further lines of the configuration: whole sections.
+    pub(crate) sections: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            mongod_series: "4.2".into(),
+            archive_keys: vec!["Str0ng!Key#2021".into(), "0lder?Key#2019".into()],
+            admin_password: "Correct-Horse-7-Staple".into(),
+            grace_seconds: 2,
+            sections: String::new(),
+        }
+    }
+}
+
+/// The program under test and its configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    /// The binary.
+    pub(crate) path: PathBuf,
+    /// `retention.toml`.
+    pub(crate) config: PathBuf,
+}
+
+/// A whole appliance.
+pub(crate) struct World {
+    // In the order in which they are ended.
+    pub(crate) sftp: Sftp,
+    pub(crate) daemon: Daemon,
+    pub(crate) sshd: Sshd,
+    pub(crate) mongod: Mongod,
+    program: Program,
+    portal_port: u16,
+    sftp_port: u16,
+    directory: TempDir,
+}
+
+impl World {
+    /// Starts everything, and returns when an upload can begin.
+    pub(crate) async fn start(options: Options) -> anyhow::Result<Self> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match Self::start_once(&options).await {
+                Err(error) if lost_a_port(&error) && attempts < 4 => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn start_once(options: &Options) -> anyhow::Result<Self> {
+        let directory = scratch()?;
+        let place = |name: &str| directory.path().join(name);
+        for name in ["logs", "mongodb", "client", "secrets"] {
+            fs::create_dir(place(name))?;
+            fs::set_permissions(place(name), Permissions::from_mode(0o700))?;
+        }
+        let mongod =
+            Mongod::start(&options.mongod_series, &place("mongodb"), &place("logs/mongod.log"))
+                .await?;
+        let (sftp_port, portal_port) = (process::free_port()?, process::free_port()?);
+        let sftp = Sftp::new(&place("client"), sftp_port, &uploader()?)?;
+        let program = Program { path: binary()?, config: place("retention.toml") };
+        write_secrets(&place("secrets"), options)?;
+        let config = Configuration { options, sftp: &sftp, sftp_port, portal_port };
+        fs::write(&program.config, config.text(directory.path(), &mongod))?;
+
+        let sshd = Sshd::start(program.clone(), sftp_port, &place("logs/sshd.log")).await?;
+        sftp.trust(&place("state/sftp-server/host_key_ed25519.pub"))?;
+        sshd.authorize(&sftp.public_key())?;
+        let daemon = Daemon::new(program.clone(), &place("logs/daemon.log"), place("notify"));
+        let mut world = Self { sftp, daemon, sshd, mongod, program, portal_port, sftp_port, directory };
+        world.start_daemon().await?;
+        Ok(world)
+    }
+
+    /// Starts the daemon and waits until it is ready.
+    pub(crate) async fn start_daemon(&mut self) -> anyhow::Result<()> {
+        self.daemon.launch()?;
+        self.daemon.ready(READY).await
+    }
+
+    /// Uploads a file under its own name.
+    pub(crate) async fn upload(&self, file: &Path) -> anyhow::Result<()> {
+        let name = file.file_name().context("a file to upload has a name")?;
+        self.sftp.put(file, &name.to_string_lossy()).await
+    }
+
+    /// The database that the appliance stores in.
+    pub(crate) fn database(&self) -> Database {
+        self.mongod.client().database(TARGET_DB)
+    }
+
+    /// Where a client finds the database.
+    pub(crate) fn database_uri(&self) -> String {
+        self.mongod.uri().replace("/?", &format!("/{TARGET_DB}?"))
+    }
+
+    /// The newest upload of a job as the Backup Log has it.
+    pub(crate) async fn backup(&self, job: &str) -> anyhow::Result<Option<Document>> {
+        let backups = self.database().collection("backups");
+        Ok(backups.find_one(doc! { "job": job }).sort(doc! { "_id": -1 }).await?)
+    }
+
+    /// Waits until the newest upload of a job is in a state, and returns what the log says of it.
+    ///
+    /// Fails early if it has ended in another.
+    pub(crate) async fn wait_state(
+        &mut self,
+        job: &str,
+        wanted: State,
+        patience: Duration,
+    ) -> anyhow::Result<Document> {
+        let deadline = Instant::now() + patience;
+        loop {
+            // The database may be away, which is what some tests are about.
+            let backup = self.backup(job).await.ok().flatten();
+            let state = backup.as_ref().and_then(|backup| backup.get_str("state").ok());
+            let state = state.and_then(|state| state.parse::<State>().ok());
+            if let Some(backup) = &backup && state == Some(wanted) {
+                return Ok(backup.clone());
+            }
+            self.daemon.still_runs()?;
+            if state.is_some_and(State::is_final) || Instant::now() > deadline {
+                let line = backup.unwrap_or_default();
+                let said = self.daemon.last_words();
+                bail!("{job} is not {wanted}. The log: {line}. The daemon said:\n{said}");
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    /// What `retention status --json` says.
+    pub(crate) fn status(&self) -> anyhow::Result<serde_json::Value> {
+        let Program { path, config } = &self.program;
+        let output =
+            Command::new(path).args(["status", "--json", "--config"]).arg(config).output()?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        serde_json::from_slice(&output.stdout).with_context(|| format!("status said: {errors}"))
+    }
+
+    /// The portal's address.
+    pub(crate) fn portal_url(&self) -> String {
+        format!("https://127.0.0.1:{}/", self.portal_port)
+    }
+
+    /// The endpoint's port.
+    pub(crate) fn sftp_port(&self) -> u16 {
+        self.sftp_port
+    }
+
+    /// The directory that the uploading client writes to.
+    pub(crate) fn inbox(&self) -> PathBuf {
+        self.directory.path().join("state/sftp/inbox")
+    }
+
+    /// The appliance's state.
+    pub(crate) fn state_directory(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    /// A place for files of a test's own, that goes with the world.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for name in ["sshd", "daemon"] {
+                let log = self.directory.path().join(format!("logs/{name}.log"));
+                let text = fs::read_to_string(log).unwrap_or_default();
+                eprintln!("--- what {name} said ---\n{text}");
+            }
+        }
+    }
+}
+
+struct Configuration<'a> {
+    options: &'a Options,
+    sftp: &'a Sftp,
+    sftp_port: u16,
+    portal_port: u16,
+}
+
+impl Configuration<'_> {
+    fn text(&self, directory: &Path, mongod: &Mongod) -> String {
+        let Self { options, sftp, sftp_port, portal_port } = self;
+        let (address, user) = (mongod.address(), sftp.user());
+        format!(
+            "version = 1\n\
+             state_directory = {state:?}\n\
+             secrets_directory = {secrets:?}\n\
+             [sftp]\nlisten = \"127.0.0.1:{sftp_port}\"\nuser = {user:?}\n\
+             [inbox]\ngrace_seconds = {grace}\nrescan_seconds = 1\n\
+             [mongodb]\nhost = {address:?}\nreplica_set = {REPLICA_SET:?}\n\
+             target_db = {TARGET_DB:?}\n\
+             [portal]\nlisten = \"127.0.0.1:{portal_port}\"\n\
+             {sections}\n",
+            state = directory.join("state"),
+            secrets = directory.join("secrets"),
+            grace = options.grace_seconds,
+            sections = options.sections,
+        )
+    }
+}
+
+fn write_secrets(directory: &Path, options: &Options) -> anyhow::Result<()> {
+    if !options.archive_keys.is_empty() {
+        let keys = options.archive_keys.join("\n");
+        process::write_secret(&directory.join("archive-keys"), &keys)?;
+    }
+    process::write_secret(&directory.join("admin-password"), &options.admin_password)
+}
+
+/// A new directory for everything.
+///
+/// As root, sshd locks the uploader into a directory below it, and wants all directories above
+/// that to be root's alone. `/tmp` is everybody's.
+fn scratch() -> anyhow::Result<TempDir> {
+    let temporary = std::env::temp_dir();
+    let candidates = [temporary.as_path(), Path::new("/var/cache"), Path::new("/var/lib")];
+    let fits = |path: &&&Path| !geteuid().is_root() || path.ancestors().all(only_root_writes);
+    let base = candidates.iter().find(fits).context("no directory is root's alone")?;
+    let directory = tempfile::Builder::new().prefix("retention-").tempdir_in(base)?;
+    // sshd reads the authorised keys as the user who signs in, who is somebody else then.
+    let mode = if geteuid().is_root() { 0o755 } else { 0o700 };
+    fs::set_permissions(directory.path(), Permissions::from_mode(mode))?;
+    Ok(directory)
+}
+
+fn only_root_writes(directory: &Path) -> bool {
+    fs::metadata(directory).is_ok_and(|found| found.uid() == 0 && found.mode() & 0o022 == 0)
+}
+
+/// Who uploads: as root somebody without any rights, else whoever runs this.
+fn uploader() -> anyhow::Result<String> {
+    if geteuid().is_root() {
+        return Ok("nobody".into());
+    }
+    Ok(User::from_uid(geteuid())?.context("this user has no name")?.name)
+}
+
+/// The program under test, built beside the test or the demonstration.
+fn binary() -> anyhow::Result<PathBuf> {
+    if let Some(path) = option_env!("CARGO_BIN_EXE_retention") {
+        return Ok(path.into());
+    }
+    let own = std::env::current_exe()?;
+    let path = own.ancestors().nth(2).unwrap_or(&own).join("retention");
+    if !path.exists() {
+        bail!("{} is not built", path.display());
+    }
+    Ok(path)
+}
