@@ -22,13 +22,13 @@ use clap::Parser;
 use futures_util::TryStreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use mongodb::bson::{self, Document, doc};
-use rand::{Rng, distr::Alphanumeric};
-use retention::backup::{BackupName, Findings, Progress, State};
-use serde_json::{Value, json};
 use parts::world::{
     Options, World,
     process::{self, Process},
 };
+use rand::{Rng, distr::Alphanumeric};
+use retention::backup::{BackupName, Findings, Progress, State};
+use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Between two looks at how far something is.
@@ -138,10 +138,17 @@ fn introduce(world: &World, options: &Options) {
     let text = [
         String::new(),
         format!("  Retention Portal   {}", world.portal_url()),
-        format!("                     sign in as Admin with the password {}", options.admin_password),
+        format!(
+            "                     sign in as Admin with the password {}",
+            options.admin_password
+        ),
         "                     The browser will warn of the certificate, which was made here".into(),
         "                     just now and is signed by nobody else: go on nevertheless.".into(),
-        format!("  SFTP endpoint      sftp -P {port} -i {} {}@127.0.0.1", sftp.identity().display(), sftp.user()),
+        format!(
+            "  SFTP endpoint      sftp -P {port} -i {} {}@127.0.0.1",
+            sftp.identity().display(),
+            sftp.user()
+        ),
         format!("  MongoDB {}        {}", options.mongod_series, world.database_uri()),
         format!("  Files and logs     {}", world.directory().display()),
         String::new(),
@@ -340,7 +347,8 @@ fn file_name(path: &Path) -> Result<String> {
 
 fn bar(name: &str, size_bytes: u64) -> ProgressBar {
     let template = "  {prefix}  {msg:9} [{bar:30}] {decimal_bytes:>9} of {decimal_total_bytes}";
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(size_bytes).with_style(style.progress_chars("=> ")).with_prefix(short(name))
 }
 
@@ -353,7 +361,9 @@ fn finish(bar: &ProgressBar, name: &str, sentence: &str) {
 /// The job and the time of a backup's name, for a narrow window.
 fn short(name: &str) -> String {
     match name.parse::<BackupName>() {
-        Ok(backup) => format!("{} {:.8}", backup.taken.strftime("%Y-%m-%d %H:%M"), backup.job.as_str()),
+        Ok(backup) => {
+            format!("{} {:.8}", backup.taken.strftime("%Y-%m-%d %H:%M"), backup.job.as_str())
+        }
         Err(_) => name.to_owned(),
     }
 }

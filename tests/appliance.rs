@@ -2,5 +2,11 @@
 //!
 //! A part that is missing is a failure, never a skip.
 
+mod archives;
+mod crash;
+mod damage;
 mod intake;
+mod layers;
+mod uploads;
+#[allow(dead_code, reason = "the demonstration uses other parts of it")]
 mod world;

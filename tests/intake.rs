@@ -88,8 +88,16 @@ async fn compare(
 
 /// The collections that records are in.
 const COLLECTIONS: [&str; 10] = [
-    "calls", "conferences", "messages", "voicemails", "recordings", "files", "staff", "contacts",
-    "enquiries", "other",
+    "calls",
+    "conferences",
+    "messages",
+    "voicemails",
+    "recordings",
+    "files",
+    "staff",
+    "contacts",
+    "enquiries",
+    "other",
 ];
 
 /// How many records of each dataset a backup has in the collections.

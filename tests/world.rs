@@ -66,6 +66,21 @@ impl Default for Options {
     }
 }
 
+/// Waits for something to become true.
+pub(crate) async fn until<F>(what: &str, holds: impl Fn() -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<bool>>,
+{
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !holds().await? {
+        if Instant::now() > deadline {
+            bail!("never: {what}");
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
+    Ok(())
+}
+
 /// The program under test and its configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
@@ -122,7 +137,8 @@ impl World {
         sftp.trust(&place("state/sftp-server/host_key_ed25519.pub"))?;
         sshd.authorize(&sftp.public_key())?;
         let daemon = Daemon::new(program.clone(), &place("logs/daemon.log"), place("notify"));
-        let mut world = Self { sftp, daemon, sshd, mongod, program, portal_port, sftp_port, directory };
+        let mut world =
+            Self { sftp, daemon, sshd, mongod, program, portal_port, sftp_port, directory };
         world.start_daemon().await?;
         Ok(world)
     }
@@ -170,7 +186,9 @@ impl World {
             let backup = self.backup(job).await.ok().flatten();
             let state = backup.as_ref().and_then(|backup| backup.get_str("state").ok());
             let state = state.and_then(|state| state.parse::<State>().ok());
-            if let Some(backup) = &backup && state == Some(wanted) {
+            if let Some(backup) = &backup
+                && state == Some(wanted)
+            {
                 return Ok(backup.clone());
             }
             self.daemon.still_runs()?;

@@ -73,7 +73,9 @@ impl Process {
     /// Fails if it has ended, with what it said last.
     pub(crate) fn still_runs(&mut self) -> anyhow::Result<()> {
         match self.ended() {
-            Some(status) => bail!("{} ended ({status}); it said:\n{}", self.name, self.last_words()),
+            Some(status) => {
+                bail!("{} ended ({status}); it said:\n{}", self.name, self.last_words())
+            }
             None => Ok(()),
         }
     }

@@ -1,0 +1,103 @@
+//! The shape of the house: what must not be known where.
+
+use std::{fs, path::Path};
+
+use anyhow::Result;
+
+/// All source files with their contents, by path below `src`.
+fn sources() -> Result<Vec<(String, String)>> {
+    fn collect(directory: &Path, root: &Path, found: &mut Vec<(String, String)>) -> Result<()> {
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                collect(&path, root, found)?;
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let name = path.strip_prefix(root)?.to_string_lossy().into_owned();
+                found.push((name, fs::read_to_string(&path)?));
+            }
+        }
+        Ok(())
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    collect(&root, &root, &mut found)?;
+    assert!(found.len() > 50, "the sources were not found");
+    Ok(found)
+}
+
+/// The code of a file without comments and tests.
+fn code(text: &str) -> String {
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn each_part_knows_only_what_it_may() -> Result<()> {
+    // What is not to be known, and the part that alone may know it.
+    let rules: [(&[&str], &[&str]); 6] = [
+        (&["warp::", "hyper::", "http_body"], &["portal"]),
+        (&["mongodb::", "bson::"], &["store"]),
+        (&["zip::", "flate2::"], &["archive"]),
+        (&["Timestamp::now", "SystemTime::now", "env::var"], &["appliance", "cli"]),
+        (&["askama::"], &["portal"]),
+        (&["inotify::", "F_SETLEASE"], &["inbox"]),
+    ];
+    for (file, text) in sources()? {
+        let code = code(&text);
+        for (unknown, knows) in &rules {
+            let may = knows.iter().any(|part| file.starts_with(part));
+            for word in unknown.iter().filter(|_| !may) {
+                assert!(!code.contains(word), "src/{file} knows {word}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_a_backup_is_does_no_input_and_no_output() -> Result<()> {
+    for (file, text) in sources()?.iter().filter(|(file, _)| file.starts_with("backup")) {
+        for word in ["std::fs", "std::io", "std::net", "tokio", "async fn", "crate::store"] {
+            assert!(!code(text).contains(word), "src/{file} has {word}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn arrows_point_down_only() -> Result<()> {
+    // From the top to the ground. A part may know those behind it.
+    let layers = [
+        "cli",
+        "appliance",
+        "portal",
+        "intake",
+        "health",
+        "inbox",
+        "sftp",
+        "archive",
+        "store",
+        "records",
+        "backup",
+    ];
+    for (file, text) in sources()? {
+        let part = file.split(['/', '.']).next().unwrap_or_default().to_owned();
+        let Some(own) = layers.iter().position(|layer| *layer == part) else { continue };
+        for above in &layers[..own] {
+            // The command line and the appliance lean on each other at the very top.
+            assert!(!code(&text).contains(&format!("crate::{above}")), "src/{file} knows {above}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_has_a_name_that_says_nothing() -> Result<()> {
+    for (file, _) in sources()? {
+        for name in ["utils", "common", "misc", "types", "helpers", "manager", "prelude"] {
+            assert!(!file.split(['/', '.']).any(|part| part == name), "src/{file}");
+        }
+    }
+    Ok(())
+}
