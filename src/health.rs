@@ -211,7 +211,8 @@ fn disk(path: &Path) -> io::Result<Disk> {
 }
 
 fn arriving(path: &Path) -> Result<Vec<Arriving>, inbox::Error> {
-    let uploads = inbox::list(path)?.into_iter().map(|upload| Arriving {
+    let uploads: Result<Vec<_>, _> = inbox::list(path)?.into_iter().collect();
+    let uploads = uploads?.into_iter().map(|upload| Arriving {
         file: upload.file,
         size_bytes: upload.size_bytes,
         condition: match upload.condition {

@@ -10,7 +10,7 @@ mod watch;
 use std::{
     fs::{self, File},
     io,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -62,7 +62,7 @@ pub enum Condition {
     Arriving,
     /// Nobody is writing to it, and it is not complete.
     Interrupted,
-    /// Complete.
+    /// Complete; or no ZIP from its first byte on, so that resuming cannot mend it.
     Arrived,
 }
 
@@ -95,22 +95,21 @@ impl Upload {
     }
 }
 
-/// The files in the inbox, by name. Directories and special files are passed over.
-pub fn list(inbox: &Path) -> Result<Vec<Upload>, Error> {
+/// The files in the inbox, by name, each with what went wrong with it alone.
+/// Directories and special files are passed over.
+pub fn list(inbox: &Path) -> Result<Vec<Result<Upload, Error>>, Error> {
     let failed = |source| Error::List { path: inbox.to_owned(), source };
-    let mut uploads = Vec::new();
+    let mut paths = Vec::new();
     for entry in fs::read_dir(inbox).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        match look(&path) {
-            Ok(Some(upload)) => uploads.push(upload),
-            Ok(None) => {}
-            // It went away between being listed and being looked at.
-            Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
+        paths.push(entry.map_err(failed)?.path());
     }
-    uploads.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(uploads)
+    paths.sort();
+    let looked = paths.iter().filter_map(|path| match look(path) {
+        // It went away between being listed and being looked at.
+        Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+        other => other.transpose(),
+    });
+    Ok(looked.collect())
 }
 
 fn look(path: &Path) -> Result<Option<Upload>, Error> {
@@ -139,11 +138,19 @@ fn condition(path: &Path) -> io::Result<Condition> {
     };
     Ok(if !lease::nobody_writes(&file)? {
         Condition::Arriving
-    } else if ends_well(&file) {
+    } else if ends_well(&file) || !begins_well(&file) {
         Condition::Arrived
     } else {
         Condition::Interrupted
     })
+}
+
+/// Whether this could become a ZIP. Nothing is known of an empty file.
+fn begins_well(file: &File) -> bool {
+    let mut first = [0; 4];
+    let read = file.read_at(&mut first, 0).unwrap_or(0);
+    let first = &first[..read];
+    b"PK\x03\x04".starts_with(first) || b"PK\x05\x06".starts_with(first)
 }
 
 fn ends_well(file: &File) -> bool {
@@ -167,5 +174,8 @@ pub fn claim(upload: &Upload, to: &Path) -> Result<bool, Error> {
         fs::remove_dir(to).map_err(failed("give back"))?;
         return Ok(false);
     }
+    // The uploader was told that all went well, so a power cut must not undo it.
+    let synced = File::open(&target).and_then(|file| file.sync_all());
+    synced.map_err(failed("write to the disk"))?;
     Ok(true)
 }

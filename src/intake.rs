@@ -19,6 +19,7 @@ pub mod reading;
 mod unpack;
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -133,7 +134,8 @@ impl Intake {
         let looking = async {
             loop {
                 self.alive.turned();
-                if let Err(error) = self.look() {
+                // Claiming waits until the upload is on the disk.
+                if let Err(error) = tokio::task::block_in_place(|| self.look()) {
                     tracing::error!(error = chain(&error), "cannot look through the inbox");
                 }
                 let pause = if self.inbox.borrow().is_empty() {
@@ -161,8 +163,11 @@ impl Intake {
         let now = (self.carrier.settings.clock)();
         let mut left = Vec::new();
         for upload in inbox::list(&self.carrier.places.inbox())? {
-            if !self.moved_on(&upload, now)? {
-                left.push(upload);
+            match upload.and_then(|upload| Ok((self.moved_on(&upload, now)?, upload))) {
+                Ok((true, _)) => {}
+                Ok((false, upload)) => left.push(upload),
+                // One file must not hold up the others.
+                Err(error) => tracing::error!(error = chain(&error), "cannot take in an upload"),
             }
         }
         self.inbox.send_replace(Arc::new(left));
@@ -222,24 +227,26 @@ impl Intake {
                 return true;
             }
         };
-        if let Err(error) = self.begun_first(&mut claimed).await {
-            tracing::warn!(error = chain(&error), "the database is in the way; trying again");
-            return true;
-        }
+        let begun = match self.begun_first(&mut claimed).await {
+            Ok(begun) => begun,
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "MongoDB is in the way; trying again");
+                return true;
+            }
+        };
         let mut trouble = false;
         for one in &claimed {
             match self.carrier.carry(one).await {
                 Ok(Carried::Done) => {}
-                Ok(Carried::Waits { begun }) => {
-                    trouble = true;
-                    if begun {
-                        return true;
-                    }
-                }
+                Ok(Carried::Waits) => trouble = true,
                 Err(carry::Error::Interrupted) => return true,
                 Err(error) => {
                     tracing::warn!(job = %one.name.job, upload = %one.upload, error = chain(&error), "cannot go on; trying again");
-                    return true;
+                    let away = matches!(&error, carry::Error::Store(error) if error.is_away());
+                    if away || begun.contains(&one.upload) {
+                        return true;
+                    }
+                    trouble = true;
                 }
             }
             if self.carrier.stop.is_cancelled() {
@@ -254,15 +261,16 @@ impl Intake {
     async fn begun_first(
         &self,
         claimed: &mut [places::ClaimedFile],
-    ) -> Result<(), crate::store::Error> {
+    ) -> Result<HashSet<UploadId>, crate::store::Error> {
         if claimed.is_empty() {
-            return Ok(());
+            return Ok(HashSet::new());
         }
+        // Indexes are built before any data arrives.
+        self.carrier.store.prepare().await?;
         let unfinished = self.carrier.store.unfinished_backups().await?;
-        let begun = |file: &places::ClaimedFile| {
-            unfinished.iter().any(|backup| backup.upload == file.upload && backup.begun.is_some())
-        };
-        claimed.sort_by_key(|file| (!begun(file), file.upload.clone()));
-        Ok(())
+        let begun = unfinished.into_iter().filter(|backup| backup.begun.is_some());
+        let begun: HashSet<UploadId> = begun.map(|backup| backup.upload).collect();
+        claimed.sort_by_key(|file| (!begun.contains(&file.upload), file.upload.clone()));
+        Ok(begun)
     }
 }

@@ -57,6 +57,12 @@ impl UploadId {
         Self(uuid::Uuid::new_v7(stamp).hyphenated().to_string())
     }
 
+    /// When the id was made, which is when the upload was claimed.
+    pub fn made(&self) -> Option<jiff::Timestamp> {
+        let (seconds, nanos) = uuid::Uuid::try_parse(&self.0).ok()?.get_timestamp()?.to_unix();
+        jiff::Timestamp::new(seconds.try_into().ok()?, nanos.try_into().ok()?).ok()
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -44,16 +44,12 @@ pub enum RejectionCode {
     Unsupported,
     /// The same job was stored before, with other bytes.
     Conflict,
-    /// The upload never became a complete archive.
-    Incomplete,
 }
 
 /// What holds a backup up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WaitCode {
-    /// MongoDB does not answer.
-    DatabaseAway,
     /// MongoDB answers with an error.
     DatabaseRefuses,
     /// There is no room for it.

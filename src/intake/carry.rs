@@ -3,7 +3,7 @@
 //! Every step looks at what the store says and does what comes next. Whatever is
 //! cut off is done again from here; there is no other way back.
 
-use std::{fs::File, sync::Arc, time::Duration};
+use std::{fs::File, io, sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
@@ -20,6 +20,7 @@ use crate::{
     archive::{self, Archive, KeyRing},
     backup::{Progress, Reason, RejectionCode, State, WaitCode, state},
     cause::chain,
+    inbox::lease,
     store::{
         self, Store,
         backups::{Backup, Change, NewBackup},
@@ -52,11 +53,8 @@ pub enum Error {
 pub enum Carried {
     /// Nothing more will happen to it.
     Done,
-    /// It waits. `begun` tells whether a part of it may be in the store.
-    Waits {
-        /// Whether other backups have to wait with it.
-        begun: bool,
-    },
+    /// It waits, and nothing of it is in the store. Others may go on.
+    Waits,
 }
 
 /// Carries backups.
@@ -96,7 +94,7 @@ impl Carrier {
                 upload: claimed.upload.clone(),
                 name: claimed.name.clone(),
                 size_bytes,
-                arrived: (self.settings.clock)(),
+                arrived: claimed.upload.made().unwrap_or_else(self.settings.clock),
             })
             .await?;
         let backup = self.store.backup(&claimed.upload).await?;
@@ -246,8 +244,11 @@ impl Carrier {
         counters: &Counters,
     ) -> Result<[u8; 32], Stop> {
         let file = File::open(&claimed.path).map_err(archive::Error::Read)?;
-        // The uploader was told that all went well, so a power cut must not undo it.
-        file.sync_all().map_err(archive::Error::Read)?;
+        // The daemon may have been killed between claiming it and looking whether
+        // somebody had opened it at the last moment.
+        if !lease::nobody_writes(&file).map_err(archive::Error::Read)? {
+            return Err(archive::Error::Read(io::ErrorKind::ResourceBusy.into()).into());
+        }
         let archive = &Archive::open(file, &self.settings.limits)?;
         let (rules, stop) = (&self.settings.rules, &self.stop);
         let digest = true;
@@ -297,11 +298,20 @@ impl Carrier {
         reason: Reason<RejectionCode>,
     ) -> Result<Carried, Error> {
         // Only what nobody can see any more may be called rejected.
-        self.store.take_out(&backup.job).await?;
-        let begun = self.store.backup(&claimed.upload).await?.and_then(|backup| backup.begun);
-        self.store.take_media_out(&backup.job, begun.unwrap_or(backup.arrived)).await?;
+        self.withdraw(claimed).await?;
         let sha256 = self.digest(claimed).await?;
         self.refuse(claimed, backup, State::Storing, storing.reject(reason), sha256).await
+    }
+
+    /// Takes out what was stored of a backup.
+    async fn withdraw(&self, claimed: &ClaimedFile) -> Result<(), Error> {
+        let job = &claimed.name.job;
+        self.store.take_out(job).await?;
+        let begun = self.store.backup(&claimed.upload).await?.and_then(|backup| backup.begun);
+        if let Some(begun) = begun {
+            self.store.take_media_out(job, begun).await?;
+        }
+        Ok(())
     }
 
     async fn refuse(
@@ -320,7 +330,7 @@ impl Carrier {
         Ok(Carried::Done)
     }
 
-    /// It has to wait, and a part of it may be stored already.
+    /// It has to wait. What was stored of it is taken out, so that others may go on.
     async fn wait_begun(
         &self,
         claimed: &ClaimedFile,
@@ -328,9 +338,10 @@ impl Carrier {
         reason: Reason<WaitCode>,
     ) -> Result<Carried, Error> {
         tracing::warn!(job = %claimed.name.job, upload = %claimed.upload, reason = reason.sentence, "waiting");
+        self.withdraw(claimed).await?;
         let change = Change::Waiting(storing.wait(reason));
         self.store.change_backup(&claimed.upload, State::Storing, change, self.now()).await?;
-        Ok(Carried::Waits { begun: true })
+        Ok(Carried::Waits)
     }
 
     /// Why there is no room for the backup once it is unpacked, if so.
@@ -353,7 +364,6 @@ impl Carrier {
         backup: &Backup,
         reason: Reason<WaitCode>,
     ) -> Result<Carried, Error> {
-        let begun = backup.begun.is_some();
         if backup.state != State::Waiting {
             tracing::warn!(job = %backup.job, upload = %backup.upload, reason = reason.sentence, "waiting");
             let waiting = match backup.state {
@@ -364,7 +374,7 @@ impl Carrier {
                 .change_backup(&claimed.upload, backup.state, Change::Waiting(waiting), self.now())
                 .await?;
         }
-        Ok(Carried::Waits { begun })
+        Ok(Carried::Waits)
     }
 
     fn now(&self) -> jiff::Timestamp {

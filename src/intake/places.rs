@@ -54,11 +54,21 @@ impl Places {
         Self { state: state.to_owned() }
     }
 
-    /// Makes the directories that are missing.
+    /// Makes the directories that are missing. To be called before anything else uses them.
     pub fn prepare(&self) -> Result<(), Error> {
         for name in ["sftp/inbox", "claimed", "archive", "quarantine", "aside"] {
             let path = self.state.join(name);
             fs::create_dir_all(&path).map_err(failed("make the directory", &path))?;
+        }
+        self.sweep()
+    }
+
+    /// Removes the empty directories that a kill between two steps left behind.
+    fn sweep(&self) -> Result<(), Error> {
+        let claimed = self.state.join("claimed");
+        for entry in fs::read_dir(&claimed).map_err(failed("list", &claimed))? {
+            // Whatever is not empty stays.
+            let _ = fs::remove_dir(entry.map_err(failed("list", &claimed))?.path());
         }
         Ok(())
     }

@@ -11,6 +11,8 @@ pub(super) enum Cell {
     Empty,
     /// A text.
     Text(String),
+    /// An id that nobody has a name for.
+    Id(String),
     /// A text that may be long; shown short in tables.
     Long(String),
     /// A number, or something else that is read from the right.
@@ -77,6 +79,13 @@ pub(super) enum Cell {
     },
 }
 
+impl Cell {
+    /// Whether a text has nowhere to break, as addresses and names of files have.
+    pub(super) fn is_one_long_word(text: &str) -> bool {
+        text.split(char::is_whitespace).any(|word| word.chars().count() > 24)
+    }
+}
+
 /// A column's head.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
@@ -124,6 +133,8 @@ pub(super) struct Table {
     pub(super) caption: String,
     /// Its columns.
     pub(super) heads: Vec<Head>,
+    /// Which column leads to what a row is about.
+    pub(super) lead: usize,
     /// Its rows.
     pub(super) lines: Vec<Line>,
     /// What is said if there are none.
@@ -192,7 +203,7 @@ pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -245,6 +256,7 @@ mod tests {
         let table = Table {
             caption: "x".into(),
             heads: vec![Head::new("A"), Head::new("B")],
+            lead: 0,
             lines: vec![Line {
                 href: "/records/calls/a\"><script>".into(),
                 cells: vec![Cell::Text("<script>".into()), Cell::Long("\" onclick=x".into())],

@@ -4,8 +4,6 @@
 //! a reference number; the journal gets the chain of causes under the same
 //! number, and never a password or personal data.
 
-use std::error::Error as _;
-
 use askama::Template;
 use rand::Rng;
 use warp::{
@@ -14,7 +12,7 @@ use warp::{
 };
 
 use super::{answer, assets::Assets, password};
-use crate::store;
+use crate::{cause, store};
 
 /// Why a request got something else than what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -86,9 +84,9 @@ impl Error {
         let reference = reference();
         let told = self.told();
         if told.status.is_server_error() {
-            tracing::error!(%reference, path, error = chain(&self), "a request failed");
+            tracing::error!(%reference, path, error = cause::chain(&self), "a request failed");
         } else {
-            tracing::debug!(%reference, path, error = chain(&self), "a request was refused");
+            tracing::debug!(%reference, path, error = cause::chain(&self), "a request was refused");
         }
         let page = Page {
             assets: Assets::get(),
@@ -177,17 +175,6 @@ fn reference() -> String {
     let first: String = (0..4).map(|_| letter()).collect();
     let second: String = (0..4).map(|_| letter()).collect();
     format!("{first}-{second}")
-}
-
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A request as handlers see it: captured parts of the path, query, cookies, form.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, pin::pin};
 
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, TryStreamExt};
@@ -12,6 +12,9 @@ use super::errors::Error;
 
 /// The largest form that is read, in bytes.
 const FORM_LIMIT_BYTES: usize = 64 * 1024;
+/// How much of a larger one is read and thrown away, in bytes: a client that is
+/// cut off while it sends does not see why.
+const DRAIN_LIMIT_BYTES: usize = 1024 * 1024;
 
 /// A request.
 #[derive(Debug)]
@@ -62,17 +65,24 @@ impl Request {
         mut self,
         body: impl Stream<Item = Result<B, warp::Error>>,
     ) -> Result<Self, Error> {
-        let read = body.map_err(|_| Error::Input("The request was cut off.".into())).try_fold(
-            Vec::new(),
-            |mut all, mut part| async move {
-                if all.len() + part.remaining() > FORM_LIMIT_BYTES {
-                    return Err(Error::TooLarge);
-                }
-                all.extend_from_slice(&part.copy_to_bytes(part.remaining()));
-                Ok(all)
-            },
-        );
-        self.body = read.await?.into();
+        let cut_off = |_| Error::Input("The request was cut off.".into());
+        let mut form = Vec::new();
+        let mut read_bytes = 0;
+        let mut body = pin!(body.map_err(cut_off));
+        while let Some(mut part) = body.try_next().await? {
+            read_bytes += part.remaining();
+            if read_bytes > DRAIN_LIMIT_BYTES {
+                return Err(Error::TooLarge);
+            }
+            let part = part.copy_to_bytes(part.remaining());
+            if read_bytes <= FORM_LIMIT_BYTES {
+                form.extend_from_slice(&part);
+            }
+        }
+        if read_bytes > FORM_LIMIT_BYTES {
+            return Err(Error::TooLarge);
+        }
+        self.body = form.into();
         Ok(self)
     }
 

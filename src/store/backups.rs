@@ -206,6 +206,10 @@ impl Store {
             // The first beginning counts: what came since then is what this backup brought.
             update.insert("$min", doc! { "begun": date(now) });
         }
+        if to == State::Waiting {
+            // Nothing of it is in the store then.
+            update.insert("$unset", doc! { "begun": "" });
+        }
         let outcome = self
             .collection(schema::BACKUPS)
             .update_one(doc! { "_id": upload.as_str(), "state": from.as_str() }, update)

@@ -267,10 +267,11 @@ impl Store {
     pub async fn names(&self, eids: &[String]) -> Result<HashMap<String, String>, Error> {
         let mut names = HashMap::new();
         let failed = "look for names";
+        let hidden = self.hidden_jobs().await?;
         for (collection, first) in [("contacts", "name"), ("staff", "name")] {
             let found = self
                 .collection(collection)
-                .find(doc! { "eid": { "$in": eids } })
+                .find(doc! { "eid": { "$in": eids }, "backup": { "$nin": &hidden } })
                 .projection(doc! { "eid": 1, "name": 1, "full_name": 1, "taken": 1 })
                 .sort(doc! { "eid": 1, "taken": 1, "version": 1 })
                 .await

@@ -6,7 +6,7 @@
 //! backup, so "the same" is asked of the version that was current when the backup
 //! was made, and of everything that this very backup brought before.
 //!
-//! Only one backup is stored at a time, so no two writers compete for a version.
+//! Only one backup is stored at a time, so only its own batches compete for a version.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -23,6 +23,9 @@ use crate::{accounts::DataType, backup::JobId, records::Dataset};
 
 /// The server's code for a key that is there already.
 const DUPLICATE_KEY: i32 = 11000;
+
+/// How often storing new versions is tried while others are stored beside them.
+const VERSION_ATTEMPTS: usize = 20;
 
 /// Versions that are asked for at once.
 const VERSIONS_AT_ONCE: i32 = 8;
@@ -72,6 +75,10 @@ impl Store {
         Ok(inserted)
     }
 
+    /// Stores what is new among records whose ids are known.
+    ///
+    /// Batches of one backup are on their way at the same time, so a version may be
+    /// taken between looking and storing; then it is looked again.
     async fn insert_versions(
         &self,
         dataset: Dataset,
@@ -79,17 +86,50 @@ impl Store {
         records: &[&NewRecord],
         inserted: &mut Inserted,
     ) -> Result<(), Error> {
-        let mut known = self.versions(dataset, records).await?;
-        let mut documents = Vec::new();
-        for record in records {
-            let versions = known.entry(record.id.as_str()).or_default();
+        let mut open: Vec<&NewRecord> = records.to_vec();
+        for _ in 0..VERSION_ATTEMPTS {
+            let (next, known) = self.next_versions(dataset, origin, &open).await?;
+            inserted.known += known;
+            if next.is_empty() {
+                return Ok(());
+            }
+            let documents = next.iter().map(|(_, document)| document);
+            let collection = self.db.collection::<RawDocumentBuf>(schema::collection(dataset));
+            let taken = match collection.insert_many(documents).ordered(false).await {
+                Ok(_) => Vec::new(),
+                Err(error) => taken_ids(error)?,
+            };
+            inserted.versions += (next.len() - taken.len()) as u64;
+            open = taken.iter().filter_map(|at| next.get(*at)).map(|(record, _)| *record).collect();
+            if open.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(Error::Unreadable {
+            what: "versions of a record",
+            id: open.first().map(|record| record.id.clone()).unwrap_or_default(),
+            why: "they change while they are being stored".to_owned(),
+        })
+    }
+
+    /// The documents of those records that are new versions, and how many are not.
+    async fn next_versions<'a>(
+        &self,
+        dataset: Dataset,
+        origin: &Origin,
+        records: &[&'a NewRecord],
+    ) -> Result<(Vec<(&'a NewRecord, RawDocumentBuf)>, u64), Error> {
+        let mut stored = self.versions(dataset, records).await?;
+        let (mut next, mut known) = (Vec::new(), 0);
+        for record in records.iter().copied() {
+            let versions = stored.entry(record.id.as_str()).or_default();
             let content = content(&record.document);
             if is_known(versions, origin, &content) {
-                inserted.known += 1;
+                known += 1;
                 continue;
             }
             let version = versions.iter().map(|known| known.version).max().unwrap_or(0) + 1;
-            documents.push(record.as_version(version));
+            next.push((record, record.as_version(version)));
             versions.push(Known {
                 version,
                 taken_millis: origin.taken_millis,
@@ -97,17 +137,7 @@ impl Store {
                 content,
             });
         }
-        inserted.versions += documents.len() as u64;
-        if documents.is_empty() {
-            return Ok(());
-        }
-        self.db
-            .collection::<RawDocumentBuf>(schema::collection(dataset))
-            .insert_many(documents)
-            .ordered(false)
-            .await
-            .map_err(Error::database("store new versions of records"))?;
-        Ok(())
+        Ok((next, known))
     }
 
     /// All stored versions of the ids of `records`.

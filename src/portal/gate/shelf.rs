@@ -11,7 +11,7 @@ use crate::{
     portal::{Arriving, errors::Error, request::Request},
     store::{
         backups::{Backup, LogPage},
-        browse::{Position, Total},
+        browse::{Position, Query, Total},
     },
 };
 
@@ -76,10 +76,17 @@ impl SignedIn {
         self.gate.arriving()
     }
 
-    /// How many records there are of each data type that the account may see.
+    /// How many records, or people, there are of each data type that the account may see.
     pub(in crate::portal) async fn totals(&self) -> Result<BTreeMap<DataType, Total>, Error> {
         let mut totals = self.gate.store.totals().await?;
         totals.retain(|data_type, _| self.account().access(*data_type).see);
+        for (data_type, total) in &mut totals {
+            // Staff and contacts come with every backup: people are counted, not records.
+            if matches!(data_type, DataType::Staff | DataType::Contacts) {
+                let query = Query { limit: 1, ..Query::new(*data_type) };
+                *total = self.gate.store.page(&query).await?.total;
+            }
+        }
         Ok(totals)
     }
 }

@@ -136,7 +136,7 @@ mod tests {
         let mut throttle = Throttle::default();
         for _ in 0..=FREE_FOR_ACCOUNT {
             let waits = throttle.begin("Admin", address(1), at(0));
-            assert_eq!(waits.is_ok(), true, "the first attempts are free");
+            assert!(waits.is_ok(), "the first attempts are free");
             if throttle.0.values().any(|f| f.until(FREE_FOR_ACCOUNT) > at(0)) {
                 break;
             }

@@ -119,6 +119,7 @@ fn account_table(accounts: &[Account], zone: &Zone) -> Table {
     Table {
         caption: "Accounts".into(),
         heads: ["Account", "May see", "Password set", "Status"].map(Head::new).into(),
+        lead: 0,
         lines: accounts.iter().map(line).collect(),
         nothing: Nothing::default(),
     }
@@ -137,7 +138,8 @@ fn candidate_table(candidates: &[Candidate]) -> Table {
     };
     Table {
         caption: "Staff without an account".into(),
-        heads: ["Name", "Role", "Department", "At maaiiconnect", ""].map(Head::new).into(),
+        heads: ["Name", "Role", "Department", "At maaiiconnect", "Action"].map(Head::new).into(),
+        lead: 0,
         lines: candidates.iter().map(line).collect(),
         nothing: Nothing {
             title: "No member of staff is left to activate".into(),

@@ -55,6 +55,8 @@ pub(in crate::portal) async fn page(
             heads: ["Date and time", "Account", "Did what", "To what", "From address"]
                 .map(Head::new)
                 .into(),
+            // To what else the account did.
+            lead: 1,
             lines: page.events.iter().map(|event| line(event, &zone)).collect(),
             nothing: Nothing {
                 title: "No such event".into(),
@@ -75,8 +77,9 @@ fn line(event: &Event, zone: &Zone) -> Line {
         Some(detail) => Cell::Person { name: event.subject.clone(), detail: detail.clone() },
         None => Cell::Text(event.subject.clone()),
     };
+    let name: String = byte_serialize(event.account.as_bytes()).collect();
     Line {
-        href: String::new(),
+        href: format!("/audit?account={name}"),
         cells: vec![
             Cell::When(zone.show(event.at)),
             Cell::Text(event.account.clone()),

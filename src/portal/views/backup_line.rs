@@ -60,6 +60,7 @@ pub(super) fn table(arriving: &[Arriving], backups: &[Backup], zone: &Zone) -> T
             Head::new("Status"),
             Head::new("Data here"),
         ],
+        lead: 0,
         lines,
         nothing: Nothing {
             title: "No backup has arrived yet".into(),
@@ -135,19 +136,19 @@ pub(super) struct Attention {
 }
 
 /// What of a backup calls for somebody's attention.
-pub(super) fn attention(backup: &Backup) -> Option<Attention> {
+pub(super) fn attention(backup: &Backup, zone: &Zone) -> Option<Attention> {
     let href = format!("/retention/backups/{}", backup.upload);
-    let file = &backup.file;
+    let name = format!("Backup of {} from {}", zone.show(backup.taken).date, backup.service);
     match backup.state {
         State::Waiting => Some(Attention {
             tone: "fair",
-            title: format!("{file} waits"),
+            title: format!("{name}: waiting"),
             text: backup.waiting.as_ref().map(|why| why.sentence.clone()).unwrap_or_default(),
             href,
         }),
         State::Rejected if !backup.superseded => Some(Attention {
             tone: "bad",
-            title: format!("{file} was rejected"),
+            title: format!("{name}: rejected"),
             text: backup.rejection.as_ref().map(|why| why.sentence.clone()).unwrap_or_default(),
             href,
         }),
@@ -156,7 +157,7 @@ pub(super) fn attention(backup: &Backup) -> Option<Attention> {
             Some(Attention {
                 tone: "fair",
                 title: format!(
-                    "{file} is stored with {}",
+                    "{name}: stored with {}",
                     counted(
                         backup.findings.iter().map(|(_, f)| f.count).sum(),
                         "finding",

@@ -186,7 +186,8 @@ fn attached(row: &Row) -> Option<Attached> {
 
 /// The first letters of the first and the last word; of a Chinese name its last character.
 fn initials(name: &str) -> String {
-    let mut words = name.split_whitespace();
+    let mut words =
+        name.split_whitespace().filter(|word| word.chars().next().is_some_and(char::is_alphabetic));
     let first = words.next().and_then(|word| word.chars().next());
     let last = words.next_back().and_then(|word| word.chars().next());
     first.into_iter().chain(last).flat_map(char::to_uppercase).collect()
@@ -203,9 +204,14 @@ mod tests {
 
     #[test]
     fn people_are_told_apart_by_letters() {
-        for (name, expected) in
-            [("Mei Wong", "MW"), ("陈", "陈"), ("Kwok-Wai 李", "K李"), ("", ""), ("a b c", "AC")]
-        {
+        for (name, expected) in [
+            ("Mei Wong", "MW"),
+            ("陈", "陈"),
+            ("Kwok-Wai 李", "K李"),
+            ("Mei Fung (馮美)", "MF"),
+            ("", ""),
+            ("a b c", "AC"),
+        ] {
             assert_eq!(initials(name), expected);
         }
         assert!((0..100).all(|n| colour(&format!("{n}")) < 8));

@@ -55,7 +55,8 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
     let mut newest = who.newest_backups(LOOKED_THROUGH).await?;
     let (arriving, unfinished) = (who.arriving(), who.unfinished().await?);
     let totals = who.totals().await?;
-    let mut attention: Vec<Attention> = newest.iter().filter_map(backup_line::attention).collect();
+    let mut attention: Vec<Attention> =
+        newest.iter().filter_map(|backup| backup_line::attention(backup, &zone)).collect();
     attention.sort_by_key(|attention| attention.tone != "bad");
     let more_attention = attention.len().saturating_sub(ATTENTIONS);
     attention.truncate(ATTENTIONS);

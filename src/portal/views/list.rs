@@ -87,6 +87,8 @@ pub(super) fn table(
     Table {
         caption: data_type.title().to_owned(),
         heads: columns.iter().map(|column| column.head.clone()).collect(),
+        // A small picture alone would be a poor link.
+        lead: usize::from(data_type == DataType::Files),
         lines: page.rows.iter().map(line).collect(),
         nothing: nothing(is_filtered),
     }

@@ -25,7 +25,7 @@ use crate::{
 const MEDIA_POLICY: &str = "default-src 'none'; img-src 'self'; media-src 'self'; \
     style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'";
 /// Browsers refuse to open a PDF in a sandbox; their viewers are one of their own.
-const PDF_POLICY: &str = "default-src 'none'; object-src 'self'; plugin-types application/pdf; \
+const PDF_POLICY: &str = "default-src 'none'; object-src 'self'; \
     style-src 'unsafe-inline'; frame-ancestors 'none'";
 
 /// Shows or plays the medium of a record.

@@ -62,7 +62,6 @@ struct Attached {
     show: mime::Show,
     src: String,
     name: String,
-    mime: &'static str,
     sha256: String,
 }
 
@@ -141,17 +140,16 @@ fn attached(row: &Row, path: &str) -> Option<Attached> {
         }
         _ => kind.show,
     };
-    Some(Attached {
-        show,
-        src: format!("{path}/medium"),
-        name,
-        mime: kind.mime,
-        sha256: medium.to_string(),
-    })
+    Some(Attached { show, src: format!("{path}/medium"), name, sha256: medium.to_string() })
 }
 
-/// What a record's file is called.
+/// What a record's file is called. Voicemail and recordings know their file by an
+/// id alone, so they are named by their time (in UTC) as well.
 pub(super) fn file_name(row: &Row) -> String {
+    if matches!(row.dataset, Dataset::Voicemail | Dataset::Recording) {
+        let time = row.at.map(|at| at.strftime("-%Y%m%d-%H%M%S").to_string()).unwrap_or_default();
+        return format!("{}{time}-{}", row.dataset, row.id);
+    }
     text(row, "file_name")
         .or(text(row, "name"))
         .or(text(row, "file"))

@@ -87,7 +87,7 @@ pub(super) fn links(may: &May<See>, row: &Row) -> Vec<Link> {
         && data_type != DataType::Conferences
     {
         let around =
-            row.at.map_or_else(String::new, |at| format!("?around={}", at.as_millisecond()));
+            row.at.map_or_else(String::new, |at| format!("?around={}#here", at.as_millisecond()));
         links.push(Link {
             href: format!("/conversations/messages/{}{around}", columns::part(room)),
             icon: "message",
