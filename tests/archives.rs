@@ -49,7 +49,6 @@ impl Sample {
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Deflated)
-            .compression_level(Some(1))
             .with_aes_encryption(AesMode::Aes256, key);
         for (name, contents) in &self.entries {
             zip.start_file(name.as_str(), options)?;

@@ -122,10 +122,13 @@ async fn damage(series: &str) -> Result<()> {
 
     // A good upload of the same job takes the place of the bad one.
     world.upload(&archives::write(world.directory(), 100, &Sample::new(150).bytes()?)?).await?;
-    world.wait_state(&job(100), State::Stored, PATIENCE).await?;
     let backups = world.database().collection::<Document>("backups");
     let replaced = doc! { "job": job(100), "state": "Rejected", "superseded": true };
-    ensure!(backups.count_documents(replaced).await? == 1);
+    until("the bad upload is replaced", || async {
+        Ok(backups.count_documents(replaced.clone()).await? == 1)
+    })
+    .await?;
+    world.wait_state(&job(100), State::Stored, PATIENCE).await?;
     Ok(())
 }
 

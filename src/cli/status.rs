@@ -114,7 +114,7 @@ fn describe(report: &Report) -> String {
     text
 }
 
-fn part<'a, T>(part: &'a Part<T>, say: impl FnOnce(&T) -> String) -> Result<String, &'a String> {
+fn part<T>(part: &Part<T>, say: impl FnOnce(&T) -> String) -> Result<String, &String> {
     match part {
         Part::Ok(answer) => Ok(say(answer)),
         Part::Error(why) => Err(why),

@@ -29,7 +29,7 @@ impl Watch {
     pub async fn changed(&mut self) {
         // What happened does not matter: the inbox is looked through anyway.
         if self.events.next().await.is_none() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

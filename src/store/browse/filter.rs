@@ -114,7 +114,7 @@ impl Step {
         let mut any = vec![doc! { "at": at.clone(), "_id": { operator: &cursor.id } }];
         match (cursor.millis, self.descending) {
             (Some(_), true) => {
-                any.extend([doc! { "at": { "$lt": at } }, doc! { "at": Bson::Null }])
+                any.extend([doc! { "at": { "$lt": at } }, doc! { "at": Bson::Null }]);
             }
             (Some(_), false) => any.push(doc! { "at": { "$gt": at } }),
             (None, true) => {}
