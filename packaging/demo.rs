@@ -14,6 +14,7 @@ use std::{
     io::{Write, stderr, stdout},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -55,7 +56,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let once = arguments.once;
+    let reported = AtomicBool::new(false);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -66,10 +67,10 @@ fn main() -> ExitCode {
     let outcome = runtime.block_on(async {
         // Whichever comes second is dropped, and with it everything that was started.
         tokio::select! {
-            outcome = demonstrate(arguments) => outcome,
+            outcome = demonstrate(arguments, &reported) => outcome,
             outcome = interrupted() => outcome.map(|number| {
                 say("\nEnding everything.");
-                ExitCode::from(if once { 128 + number } else { 0 })
+                ExitCode::from(if reported.load(Ordering::Relaxed) { 0 } else { 128 + number })
             }),
         }
     });
@@ -91,7 +92,8 @@ async fn interrupted() -> Result<u8> {
     })
 }
 
-async fn demonstrate(arguments: Arguments) -> Result<ExitCode> {
+/// Does everything; `reported` becomes true once the result is out.
+async fn demonstrate(arguments: Arguments, reported: &AtomicBool) -> Result<ExitCode> {
     for file in &arguments.files {
         ensure!(file.is_file(), "there is no file {}", file.display());
     }
@@ -121,6 +123,7 @@ async fn demonstrate(arguments: Arguments) -> Result<ExitCode> {
     }
     let stored = backups.iter().filter(|backup| backup["state"] == "Stored").count();
     report(&world, &options, &backups)?;
+    reported.store(true, Ordering::Relaxed);
     say(&format!("\n{stored} of {} backups are stored.", backups.len()));
     if arguments.once {
         return Ok(ExitCode::from(u8::from(stored != backups.len())));
@@ -163,8 +166,14 @@ async fn invent_company(world: &World, key: &str, quick: bool) -> Result<Vec<Pat
     process::write_secret(&key_file, &format!("{key}\n"))?;
     let key_file = File::open(key_file)?;
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/company");
+    let scratch = place("scratch");
+    fs::create_dir(&scratch)?;
     let mut company = Process::start("company", &program, &place("logs/company.log"), |command| {
         command.arg("--out").arg(&archives).args(["--key", "-"]).stdin(key_file);
+        // Its programs leave files in these when they are killed, and some even if they are not.
+        for name in ["TMPDIR", "HOME", "XDG_RUNTIME_DIR", "PULSE_RUNTIME_PATH"] {
+            command.env(name, &scratch);
+        }
         if quick {
             command.arg("--quick");
         }
@@ -215,9 +224,11 @@ async fn carry(world: &mut World, file: &Path) -> Result<Value> {
         if furthest < Some(backup.progress.bytes_done) {
             (furthest, since) = (Some(backup.progress.bytes_done), Instant::now());
         }
-        bar.set_length(backup.progress.bytes_total.max(1));
-        bar.set_position(backup.progress.bytes_done);
         bar.set_message(backup.state.to_string().to_lowercase());
+        bar.update(|bar| {
+            bar.set_len(backup.progress.bytes_total.max(1));
+            bar.set_pos(backup.progress.bytes_done);
+        });
         if backup.state.is_final() || since.elapsed() > STANDSTILL {
             finish(&bar, &name, &backup.sentence());
             return Ok(backup.json());

@@ -3,10 +3,12 @@
 //! A part that is missing is a failure, never a skip.
 
 mod archives;
+mod browser;
 mod crash;
 mod damage;
 mod intake;
 mod layers;
+mod portal;
 mod uploads;
 #[allow(dead_code, reason = "the demonstration uses other parts of it")]
 mod world;

@@ -11,6 +11,7 @@ pub(crate) mod sftp;
 pub(crate) mod sshd;
 
 use std::{
+    collections::HashSet,
     fs::{self, Permissions},
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -100,6 +101,7 @@ pub(crate) struct World {
     program: Program,
     portal_port: u16,
     sftp_port: u16,
+    ended: HashSet<String>,
     directory: TempDir,
 }
 
@@ -137,8 +139,9 @@ impl World {
         sftp.trust(&place("state/sftp-server/host_key_ed25519.pub"))?;
         sshd.authorize(&sftp.public_key())?;
         let daemon = Daemon::new(program.clone(), &place("logs/daemon.log"), place("notify"));
+        let ended = HashSet::new();
         let mut world =
-            Self { sftp, daemon, sshd, mongod, program, portal_port, sftp_port, directory };
+            Self { sftp, daemon, sshd, mongod, program, portal_port, sftp_port, ended, directory };
         world.start_daemon().await?;
         Ok(world)
     }
@@ -173,7 +176,8 @@ impl World {
 
     /// Waits until the newest upload of a job is in a state, and returns what the log says of it.
     ///
-    /// Fails early if it has ended in another.
+    /// Fails early if it has ended in another, unless this told so before: then a newer upload is
+    /// still to come.
     pub(crate) async fn wait_state(
         &mut self,
         job: &str,
@@ -186,13 +190,19 @@ impl World {
             let backup = self.backup(job).await.ok().flatten();
             let state = backup.as_ref().and_then(|backup| backup.get_str("state").ok());
             let state = state.and_then(|state| state.parse::<State>().ok());
+            let id = backup.as_ref().and_then(|backup| backup.get_str("_id").ok());
+            let id = id.unwrap_or_default().to_owned();
             if let Some(backup) = &backup
                 && state == Some(wanted)
             {
+                if wanted.is_final() {
+                    self.ended.insert(id);
+                }
                 return Ok(backup.clone());
             }
             self.daemon.still_runs()?;
-            if state.is_some_and(State::is_final) || Instant::now() > deadline {
+            let ended = state.is_some_and(State::is_final) && !self.ended.contains(&id);
+            if ended || Instant::now() > deadline {
                 let line = backup.unwrap_or_default();
                 let said = self.daemon.last_words();
                 bail!("{job} is not {wanted}. The log: {line}. The daemon said:\n{said}");

@@ -1,0 +1,235 @@
+//! The portal as its visitors meet it: who gets what, and who is turned away.
+
+use std::{collections::HashSet, path::Path, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use futures_util::TryStreamExt;
+use mongodb::bson::{Document, doc};
+use retention::{
+    backup::{BackupName, State},
+    portal::routes,
+};
+
+use crate::{
+    browser::Browser,
+    world::{Options, World},
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The password of every account but the first.
+const PASSWORD: &str = "a quiet Harbour 2021";
+
+/// What has to be filled in for a placeholder, found in the stored backup.
+struct Places {
+    upload: String,
+    key: String,
+    room: String,
+    eid: String,
+    account: String,
+}
+
+/// A route, and the status that each visitor gets: nobody in particular, an account that may see
+/// something else, one that may see and download this, and an administrator.
+///
+/// What changes something is sent without its form's token here, so that nothing is changed.
+type Row = (&'static str, &'static str, &'static str, [u16; 4]);
+
+const TABLE: &[Row] = &[
+    ("GET", "/sign-in", "/sign-in", [200, 303, 303, 303]),
+    ("POST", "/sign-in", "/sign-in", [200, 200, 200, 200]),
+    ("GET", "/assets/{name}", "/assets/no-such-file", [404, 404, 404, 404]),
+    ("POST", "/sign-out", "/sign-out", [303, 403, 403, 403]),
+    ("GET", "/", "/", [303, 200, 200, 200]),
+    ("GET", "/retention/backups", "/retention/backups", [303, 200, 200, 200]),
+    ("GET", "/retention/backups/{upload}", "/retention/backups/UPLOAD", [303, 200, 200, 200]),
+    ("GET", "/retention/progress", "/retention/progress", [303, 200, 200, 200]),
+    ("GET", "/records/{view}", "/records/voicemails", [303, 403, 200, 200]),
+    ("GET", "/records/{view}/{key}", "/records/voicemails/KEY", [303, 403, 200, 200]),
+    ("GET", "/records/{view}/{key}/medium", "/records/voicemails/KEY/medium", [303, 403, 200, 200]),
+    (
+        "GET",
+        "/records/{view}/{key}/download",
+        "/records/voicemails/KEY/download",
+        [303, 403, 200, 200],
+    ),
+    ("GET", "/records/{view}/{key}/record", "/records/voicemails/KEY/record", [303, 403, 200, 200]),
+    ("GET", "/conversations/{view}/{room}", "/conversations/messages/ROOM", [303, 403, 200, 200]),
+    ("GET", "/accounts", "/accounts", [303, 403, 403, 200]),
+    ("GET", "/accounts/{name}", "/accounts/ACCOUNT", [303, 403, 403, 200]),
+    ("POST", "/accounts/{name}/password", "/accounts/ACCOUNT/password", [303, 403, 403, 403]),
+    ("POST", "/accounts/{name}/permissions", "/accounts/ACCOUNT/permissions", [303, 403, 403, 403]),
+    ("POST", "/accounts/{name}/active", "/accounts/ACCOUNT/active", [303, 403, 403, 403]),
+    ("GET", "/activate/{eid}", "/activate/EID", [303, 403, 403, 200]),
+    ("POST", "/activate/{eid}", "/activate/EID", [303, 403, 403, 403]),
+    ("GET", "/audit", "/audit", [303, 403, 403, 200]),
+    ("GET", "/password", "/password", [303, 200, 200, 200]),
+    ("POST", "/password", "/password", [303, 403, 403, 403]),
+    ("GET", "/zone", "/zone", [303, 200, 200, 200]),
+    ("POST", "/zone", "/zone", [303, 403, 403, 403]),
+];
+
+#[test]
+fn every_route_has_a_row() {
+    let rows: HashSet<(&str, &str)> =
+        TABLE.iter().map(|(method, pattern, ..)| (*method, *pattern)).collect();
+    let routes: HashSet<(&str, &str)> =
+        routes::table().into_iter().map(|route| (route.method, route.pattern)).collect();
+    assert_eq!(rows, routes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_visitor_gets_from_every_route_what_the_table_says() -> Result<()> {
+    let (world, places) = furnished().await?;
+    let mut administrator = Browser::new(&world)?;
+    administrator.sign_in("Admin", &Options::default().admin_password).await?;
+    let staff = staff(&world).await?;
+    let [(eid_without, without), (eid_with, with), ..] = staff.as_slice() else {
+        anyhow::bail!("too few members of staff: {staff:?}");
+    };
+    let contacts = [("see-contacts", "on"), ("download-contacts", "on")];
+    activate(&mut administrator, eid_without, &contacts).await?;
+    let all = ["voicemails", "messages"].map(|view| format!("download-{view}"));
+    let all: Vec<(&str, &str)> = all.iter().map(|name| (name.as_str(), "on")).collect();
+    activate(&mut administrator, eid_with, &all).await?;
+
+    let mut visitors = [
+        ("nobody", Browser::new(&world)?),
+        ("an account without the permission", signed_in(&world, without).await?),
+        ("an account with the permission", signed_in(&world, with).await?),
+        ("an administrator", administrator),
+    ];
+    for (method, pattern, path, expected) in TABLE {
+        for ((who, browser), expected) in visitors.iter_mut().zip(expected) {
+            let path = places.fill(path, with);
+            let answer = if *method == "GET" {
+                browser.get(&path).await
+            } else {
+                browser.post(&path, &[]).await
+            };
+            let answer = answer.with_context(|| format!("{method} {pattern} of {who}"))?;
+            ensure!(
+                answer.status == *expected,
+                "{method} {pattern} gives {who} {} and not {expected}: {}",
+                answer.status,
+                answer.body
+            );
+            let turned_away = *who == "nobody" && *expected == 303;
+            ensure!(!turned_away || answer.header("location").starts_with("/sign-in"));
+            ensure!(answer.header("cache-control").contains("no-store"), "{method} {pattern}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_medium_is_played_in_parts_and_whoever_played_it_is_in_the_audit_log() -> Result<()> {
+    let (world, places) = furnished().await?;
+    let mut browser = Browser::new(&world)?;
+    browser.sign_in("Admin", &Options::default().admin_password).await?;
+    let path = places.fill("/records/voicemails/KEY/medium", "");
+    let audit = world.database().collection::<Document>("audit");
+    let before = audit.count_documents(doc! { "account": "Admin" }).await?;
+    let whole = browser.get(&path).await?;
+    ensure!(audit.count_documents(doc! { "account": "Admin" }).await? == before + 1);
+    let length: usize = whole.header("content-length").parse()?;
+    for (range, status, content_range) in [
+        ("bytes=10-19", 206, format!("bytes 10-19/{length}")),
+        ("bytes=-5", 206, format!("bytes {}-{}/{length}", length - 5, length - 1)),
+        (&format!("bytes={length}-"), 416, format!("bytes */{length}")),
+    ] {
+        let part = browser.get_part(&path, range).await?;
+        ensure!(part.status == status, "{range}: {part:?}");
+        ensure!(part.header("content-range") == content_range, "{range}: {part:?}");
+    }
+    ensure!(whole.header("accept-ranges") == "bytes", "{whole:?}");
+    ensure!(whole.header("content-type").starts_with("audio/"), "{whole:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_with_signing_out_and_with_the_account() -> Result<()> {
+    let (world, places) = furnished().await?;
+    let mut administrator = Browser::new(&world)?;
+    administrator.sign_in("Admin", &Options::default().admin_password).await?;
+    activate(&mut administrator, &places.eid, &[("see-calls", "on")]).await?;
+    let account = &places.account;
+
+    let mut browser = signed_in(&world, account).await?;
+    let signed_out = browser.submit("/sign-out", &[]).await?;
+    ensure!(signed_out.status == 303, "{signed_out:?}");
+    ensure!(browser.get("/records/calls").await?.status == 303, "signed out, and still in");
+
+    let mut browser = signed_in(&world, account).await?;
+    let copy = &mut browser.clone();
+    ensure!(browser.get("/records/calls").await?.status == 200);
+    let path = format!("/accounts/{account}/active");
+    let deactivated = administrator.submit(&path, &[("active", "no")]).await?;
+    ensure!(deactivated.status == 303, "{deactivated:?}");
+    ensure!(copy.get("/records/calls").await?.status == 303, "deactivated, and still in");
+    let again = browser.sign_in(account, PASSWORD).await;
+    ensure!(again.is_err(), "deactivated, and signed in");
+    Ok(())
+}
+
+/// A world with a stored backup in it.
+async fn furnished() -> Result<(World, Places)> {
+    let mut world = World::start(Options::default()).await?;
+    let name =
+        "backup_acme.maaiiconnect.example_55125cfe-0535-4b4e-a885-54b5fa1f0a3c_20210601020000.zip";
+    world.upload(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).await?;
+    let name: BackupName = name.parse()?;
+    let backup = world.wait_state(name.job.as_str(), State::Stored, PATIENCE).await?;
+    let voicemails = world.database().collection::<Document>("voicemails");
+    let with_medium = doc! { "medium": { "$exists": true } };
+    let voicemail = voicemails.find_one(with_medium).await?.context("there is a voicemail")?;
+    let messages = world.database().collection::<Document>("messages");
+    let message = messages.find_one(doc! {}).await?.context("there is a message")?;
+    let staff = staff(&world).await?;
+    let (eid, account) = staff.last().context("there is staff")?.clone();
+    let places = Places {
+        upload: backup.get_str("_id")?.to_owned(),
+        key: voicemail.get_str("_id")?.replace('#', "%23"),
+        room: message.get_document("raw")?.get_str("roomID")?.to_owned(),
+        eid,
+        account,
+    };
+    Ok((world, places))
+}
+
+impl Places {
+    fn fill(&self, path: &str, account: &str) -> String {
+        path.replace("UPLOAD", &self.upload)
+            .replace("KEY", &self.key)
+            .replace("ROOM", &self.room)
+            .replace("EID", &self.eid)
+            .replace("ACCOUNT", account)
+    }
+}
+
+/// Members of staff who can be given an account: id and name of the account.
+async fn staff(world: &World) -> Result<Vec<(String, String)>> {
+    let staff = world.database().collection::<Document>("staff");
+    let mut members = Vec::new();
+    let mut found = staff.find(doc! { "raw.status": "Activated" }).sort(doc! { "_id": 1 }).await?;
+    while let Some(member) = found.try_next().await? {
+        let raw = member.get_document("raw")?;
+        members.push((raw.get_str("id")?.to_owned(), raw.get_str("email")?.to_owned()));
+    }
+    Ok(members)
+}
+
+/// Gives a member of staff an account with these permissions.
+async fn activate(administrator: &mut Browser, eid: &str, boxes: &[(&str, &str)]) -> Result<()> {
+    let mut form = vec![("scope", "selected"), ("new", PASSWORD), ("again", PASSWORD)];
+    form.extend_from_slice(boxes);
+    let answer = administrator.submit(&format!("/activate/{eid}"), &form).await?;
+    ensure!(answer.status == 303, "{eid} cannot be activated: {answer:?}");
+    Ok(())
+}
+
+async fn signed_in(world: &World, account: &str) -> Result<Browser> {
+    let mut browser = Browser::new(world)?;
+    browser.sign_in(account, PASSWORD).await?;
+    Ok(browser)
+}
