@@ -1,6 +1,9 @@
 //! Killed at any moment, and run again: every backup ends stored, record by record.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use futures_util::TryStreamExt;
@@ -10,7 +13,7 @@ use retention::backup::State;
 
 use crate::{
     archives::{self, Sample, job, message},
-    world::{Options, World, process::GLANCE, until},
+    world::{Options, World, until},
 };
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -45,9 +48,8 @@ async fn killed_in_each_state(series: &str) -> Result<()> {
 
     // Claimed: there is no database to write to.
     world.mongod.stop(Signal::SIGKILL).await?;
-    while world.inbox().join(archives::name(1)).exists() {
-        tokio::time::sleep(GLANCE).await;
-    }
+    let in_inbox = world.inbox().join(archives::name(1));
+    until("it is claimed", || async { Ok(!in_inbox.exists()) }).await?;
     world.daemon.stop(Signal::SIGKILL).await?;
     world.mongod.resume().await?;
     world.start_daemon().await?;
@@ -71,7 +73,9 @@ async fn killed_in_each_state(series: &str) -> Result<()> {
 
 /// Waits until so many messages are in the database; false if the backup ended before that.
 async fn storing(world: &World, job: &str, messages: u64) -> Result<bool> {
+    let deadline = Instant::now() + PATIENCE;
     loop {
+        ensure!(Instant::now() < deadline, "{messages} messages were not stored in {PATIENCE:?}");
         let stored =
             world.database().collection::<Document>("messages").estimated_document_count().await?;
         let backup = world.backup(job).await?;

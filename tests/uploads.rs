@@ -37,9 +37,10 @@ async fn an_upload_whose_client_was_killed_is_kept_and_can_be_resumed() -> Resul
     let file = archives::write(world.directory(), 1, &sample.bytes()?)?;
     let client = world.sftp.begin_slow_put(&file, &name(1), 4000)?;
     let partial = world.inbox().join(name(1));
-    while fs::metadata(&partial).map_or(0, |found| found.len()) < 100_000 {
-        tokio::time::sleep(GLANCE).await;
-    }
+    until("a part has arrived", || async {
+        Ok(fs::metadata(&partial).is_ok_and(|found| found.len() > 100_000))
+    })
+    .await?;
     drop(client);
     shown_as(&world, "interrupted").await?;
     ensure!(world.backup(&job(1)).await?.is_none(), "half an upload was taken in");
