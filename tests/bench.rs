@@ -125,7 +125,8 @@ async fn large(world: &mut World, sizes: Sizes) -> Result<()> {
         [(2, Protection::Aes, "AES"), (3, Protection::ZipCrypto, "ZipCrypto")]
     {
         let archive = archive(world, n, protection, |zip, options| {
-            let options = options.compression_method(CompressionMethod::Stored);
+            let options =
+                options.compression_method(CompressionMethod::Stored).compression_level(None);
             for (at, length) in lengths.iter().enumerate() {
                 zip.start_file(format!("data-retention/room/{n}-{at}.wav"), options)?;
                 zip.write_all(&noise(n as usize * 1000 + at, *length))?;
@@ -161,7 +162,8 @@ async fn small(world: &mut World, sizes: Sizes) -> Result<()> {
         [(4, Protection::Aes, "AES"), (5, Protection::ZipCrypto, "ZipCrypto")]
     {
         let archive = archive(world, n, protection, |zip, options| {
-            let options = options.compression_method(CompressionMethod::Stored);
+            let options =
+                options.compression_method(CompressionMethod::Stored).compression_level(None);
             for at in 0..sizes.small {
                 zip.start_file(format!("data-retention/{}/{n}-{at}.jpg", at % 100), options)?;
                 zip.write_all(&noise(n as usize * 10_000_000 + at, 8192))?;
