@@ -5,6 +5,8 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::mpsc::{self, RecvTimeoutError},
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -36,6 +38,9 @@ one a line, or pass them on standard input:
 
 Exit code: 0 if the archive would be stored, 1 if it would be rejected, 2 if it
 could not be checked.";
+
+/// Between two looks at how far it is.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -165,10 +170,14 @@ fn read(
         stop: &stop,
     };
     let outcome = std::thread::scope(|scope| {
-        let reading = scope.spawn(|| reading.run());
-        while !reading.is_finished() {
+        let (ended, end) = mpsc::channel::<()>();
+        let reading = scope.spawn(move || {
+            let outcome = reading.run();
+            drop(ended);
+            outcome
+        });
+        while end.recv_timeout(GLANCE) == Err(RecvTimeoutError::Timeout) {
             bar.set_position(counters.progress().bytes_done);
-            std::thread::sleep(std::time::Duration::from_millis(100));
         }
         reading.join().unwrap_or(Err(Stop::Cancelled))
     });

@@ -71,8 +71,9 @@ pub struct CheckedMedium {
 
 /// Where checked contents go. Called from several threads.
 pub trait Taker: Sync {
-    /// Whether media have to be named by the digest of their bytes.
-    const NAMES_MEDIA: bool;
+    /// Whether anything is kept: media are named by their digests then, and records become
+    /// documents.
+    const KEEPS: bool;
 
     /// Takes small media.
     fn take_media(&self, media: Vec<CheckedMedium>) -> Result<(), Stop>;
@@ -95,7 +96,7 @@ pub trait Taker: Sync {
 pub struct Discard;
 
 impl Taker for Discard {
-    const NAMES_MEDIA: bool = false;
+    const KEEPS: bool = false;
 
     fn take_media(&self, _: Vec<CheckedMedium>) -> Result<(), Stop> {
         Ok(())

@@ -111,7 +111,7 @@ fn flatten(ended: Result<Result<(), Stop>, tokio::task::JoinError>) -> Result<()
 }
 
 impl Taker for Unpack {
-    const NAMES_MEDIA: bool = true;
+    const KEEPS: bool = true;
 
     fn take_media(&self, media: Vec<CheckedMedium>) -> Result<(), Stop> {
         let store = self.store.clone();

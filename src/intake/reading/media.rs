@@ -42,7 +42,7 @@ impl<T: Taker> Reading<'_, T> {
 
     /// Names a medium by its bytes, if anybody wants to know.
     fn name(&self, bytes: impl FnOnce(&mut Sha256)) -> MediumId {
-        if !T::NAMES_MEDIA {
+        if !T::KEEPS {
             return NAMELESS;
         }
         let mut hash = Sha256::new();
@@ -64,7 +64,7 @@ impl<T: Taker> Reading<'_, T> {
     pub(super) fn large_medium(&self, id: EntryId) -> Result<MediumId, Stop> {
         let mut unlocked = self.unlock(id)?;
         let medium = self.archive.check(id, self.keys, &mut unlocked, |contents| {
-            let mut hash = T::NAMES_MEDIA.then(Sha256::new);
+            let mut hash = T::KEEPS.then(Sha256::new);
             let mut counted = 0;
             let outcome = self.pump(contents, |part| {
                 if let Some(hash) = &mut hash {

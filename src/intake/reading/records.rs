@@ -29,8 +29,6 @@ const BAD_PIECES: u32 = 1000;
 struct Surveyed {
     layout: Layout,
     begins_like_json: bool,
-    /// The whole file as a medium, should it have to be kept as one.
-    whole: MediumId,
     bytes: u64,
     held: Option<Vec<u8>>,
 }
@@ -88,9 +86,9 @@ impl<T: Taker> Reading<'_, T> {
             self.counters.medium(surveyed.bytes);
         }
         if bad || surveyed.layout == (Layout::Wrapper { others: true }) {
-            self.hand_over(id, &unlocked, surveyed.whole, 0, surveyed.bytes)?;
+            let whole = self.part_as_medium(id, &unlocked, 0, surveyed.bytes)?;
             let kind = if bad { "not JSON" } else { "record file" };
-            let line = self.file_of(id, surveyed.whole, kind);
+            let line = self.file_of(id, whole, kind);
             self.taker.take_records(Dataset::File, vec![line])?;
         }
         self.counters.entry();
@@ -102,14 +100,10 @@ impl<T: Taker> Reading<'_, T> {
         let in_memory = self.archive.entry(id).size_bytes() <= IN_MEMORY_BYTES;
         let surveyed = self.archive.check(id, self.keys, unlocked, |contents| {
             let mut survey = Survey::default();
-            let mut hash = T::NAMES_MEDIA.then(Sha256::new);
             let (mut bytes, mut first) = (0, None);
             let mut held = in_memory.then(Vec::new);
             self.pump(contents, |part| {
                 survey.feed(part);
-                if let Some(hash) = &mut hash {
-                    hash.update(part);
-                }
                 bytes += part.len() as u64;
                 first = first.or_else(|| {
                     part.iter()
@@ -124,7 +118,6 @@ impl<T: Taker> Reading<'_, T> {
             Ok(Surveyed {
                 layout: survey.layout(),
                 begins_like_json: matches!(first, Some(b'{' | b'[')),
-                whole: hash.map_or(NAMELESS, |hash| MediumId::new(hash.finalize().into())),
                 bytes,
                 held,
             })
@@ -175,20 +168,22 @@ impl<T: Taker> Reading<'_, T> {
             if dataset == Dataset::Other && !std::mem::replace(&mut unknown, true) {
                 self.counters.find(FindingKind::UnknownDataset, self.archive.name(id));
             }
-            batches.add(dataset, record)?;
+            if let Some(record) = record {
+                batches.add(dataset, record)?;
+            }
         }
         self.counters.bytes(surveyed.bytes.saturating_sub(counted));
         batches.finish()?;
         Ok(bad > 0)
     }
 
-    /// Makes a document of one record; none if it is not JSON.
+    /// Tells what one record is, and makes a document of it if it is kept; none if it is not JSON.
     fn record(
         &self,
         at: &Place<'_>,
         text: &[u8],
         bson: &mut Vec<u8>,
-    ) -> Option<(Dataset, NewRecord)> {
+    ) -> Option<(Dataset, Option<NewRecord>)> {
         let why = match transcode(text, bson) {
             Ok(fields) => {
                 let dataset = self.dataset(at, &fields);
@@ -215,23 +210,40 @@ impl<T: Taker> Reading<'_, T> {
         unlocked: &Unlocked,
         start: u64,
         end: u64,
-    ) -> Result<(Dataset, NewRecord), Stop> {
+    ) -> Result<(Dataset, Option<NewRecord>), Stop> {
+        let medium = self.part_as_medium(at.id, unlocked, start, end)?;
+        let entry = self.archive.name(at.id);
+        self.counters
+            .find(FindingKind::KeptAsText, format_args!("{entry}: {} bytes long", end - start));
+        let dataset = at.hint.unwrap_or(Dataset::Other);
+        let nothing = serde_json::Value::Null;
+        let raw = Raw::Medium(medium);
+        Ok((dataset, T::KEEPS.then(|| NewRecord::new(dataset, self.origin, &nothing, None, raw))))
+    }
+
+    /// Keeps bytes `start` to `end` of an entry as a medium, which few entries need: so they
+    /// are read once more to name it.
+    fn part_as_medium(
+        &self,
+        id: EntryId,
+        unlocked: &Unlocked,
+        start: u64,
+        end: u64,
+    ) -> Result<MediumId, Stop> {
+        if !T::KEEPS {
+            return Ok(NAMELESS);
+        }
         let mut hash = Sha256::new();
-        let mut text = part(self.archive, at.id, unlocked, start, end)?;
-        self.pump(&mut text, |piece| {
+        let mut bytes = part(self.archive, id, unlocked, start, end)?;
+        self.pump(&mut bytes, |piece| {
             hash.update(piece);
             Ok(())
         })
         .map_err(archive::Error::from_io)?;
         self.interrupted()?;
         let medium = MediumId::new(hash.finalize().into());
-        self.hand_over(at.id, unlocked, medium, start, end)?;
-        let entry = self.archive.name(at.id);
-        self.counters
-            .find(FindingKind::KeptAsText, format_args!("{entry}: {} bytes long", end - start));
-        let dataset = at.hint.unwrap_or(Dataset::Other);
-        let nothing = serde_json::Value::Null;
-        Ok((dataset, NewRecord::new(dataset, self.origin, &nothing, None, Raw::Medium(medium))))
+        self.hand_over(id, unlocked, medium, start, end)?;
+        Ok(medium)
     }
 
     /// First match wins: the record's `type`, then its place.
@@ -249,7 +261,7 @@ impl<T: Taker> Reading<'_, T> {
         dataset: Dataset,
         fields: &impl Fields,
         raw: Raw<'_>,
-    ) -> NewRecord {
+    ) -> Option<NewRecord> {
         let mut medium = None;
         if let Some(reference) = Reference::of(dataset, fields) {
             let example = || {
@@ -268,7 +280,7 @@ impl<T: Taker> Reading<'_, T> {
                 None => self.counters.find(FindingKind::MissingMedium, example()),
             }
         }
-        NewRecord::new(dataset, self.origin, fields, medium, raw)
+        T::KEEPS.then(|| NewRecord::new(dataset, self.origin, fields, medium, raw))
     }
 }
 
