@@ -243,7 +243,7 @@ impl Store {
         let prefix = format!("{}#", row.id);
         let beyond = format!("{}$", row.id);
         let versions = collection
-            .find(doc! { "_id": { "$gt": prefix, "$lt": beyond }, "id": &row.id, "backup": { "$nin": &hidden } })
+            .find(doc! { "_id": { "$gt": prefix, "$lt": beyond }, "id": &row.id, "dataset": row.dataset.as_str(), "backup": { "$nin": &hidden } })
             .projection(doc! { "version": 1, "backup": 1, "taken": 1 })
             .await
             .map_err(Error::database(failed))?;

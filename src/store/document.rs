@@ -1,7 +1,8 @@
 //! The document that a record becomes.
 //!
 //! ```text
-//! _id      id#version
+//! _id      id#version; id#avatar-version and id#tag-icon-version, for these share
+//!          their collection with shared files
 //! id       the record's id
 //! dataset  what kind of record it is
 //! backup   the job id of the backup that first brought it
@@ -34,8 +35,13 @@ const ID_LIMIT_BYTES: usize = 200;
 pub struct RecordKey(pub(super) String);
 
 impl RecordKey {
-    pub(super) fn new(id: &str, version: i32) -> Self {
-        Self(format!("{id}#{version}"))
+    /// No two datasets of one collection have a key in common, whatever their ids are:
+    /// what comes after the last `#` is a number alone only where the dataset is not named.
+    pub(super) fn new(dataset: Dataset, id: &str, version: i32) -> Self {
+        Self(match dataset {
+            Dataset::Avatar | Dataset::TagIcon => format!("{id}#{dataset}-{version}"),
+            _ => format!("{id}#{version}"),
+        })
     }
 }
 
@@ -54,10 +60,11 @@ impl FromStr for RecordKey {
     type Err = InvalidKey;
 
     fn from_str(text: &str) -> Result<Self, InvalidKey> {
-        match text.rsplit_once('#') {
-            Some((_, version)) if version.parse::<i32>().is_ok_and(|version| version > 0) => {
-                Ok(Self(text.to_owned()))
-            }
+        let last = text.rsplit_once('#').map(|(_, last)| last);
+        let named = |dataset: Dataset| last?.strip_prefix(dataset.as_str())?.strip_prefix('-');
+        let version = named(Dataset::Avatar).or(named(Dataset::TagIcon)).or(last);
+        match version.and_then(|version| version.parse::<i32>().ok()) {
+            Some(1..) => Ok(Self(text.to_owned())),
             _ => Err(InvalidKey(text.to_owned())),
         }
     }
@@ -121,7 +128,7 @@ impl NewRecord {
     ) -> Self {
         let id = view::id(dataset, fields).map_or_else(|| digest_of(raw), short_id);
         let mut document = RawDocumentBuf::new();
-        document.append(cstr!("_id"), RecordKey::new(&id, 1).0.as_str());
+        document.append(cstr!("_id"), RecordKey::new(dataset, &id, 1).0.as_str());
         document.append(cstr!("id"), id.as_str());
         document.append(cstr!("dataset"), dataset.as_str());
         document.append(cstr!("backup"), origin.job.as_str());
@@ -154,11 +161,13 @@ impl NewRecord {
     }
 
     /// The same record as another version of its id.
-    pub(super) fn as_version(&self, version: i32) -> RawDocumentBuf {
+    pub(super) fn as_version(&self, dataset: Dataset, version: i32) -> RawDocumentBuf {
         let mut document = RawDocumentBuf::new();
         for (key, value) in self.document.iter().filter_map(Result::ok) {
             match key.as_str() {
-                "_id" => document.append(key, RecordKey::new(&self.id, version).0.as_str()),
+                "_id" => {
+                    document.append(key, RecordKey::new(dataset, &self.id, version).0.as_str());
+                }
                 "version" => document.append(key, version),
                 _ => document.append(key, value),
             }
@@ -252,4 +261,25 @@ fn scalar(value: RawBsonRef<'_>) -> Option<Scalar<'_>> {
         RawBsonRef::Document(_) => Scalar::Object,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn datasets_of_one_collection_have_no_key_in_common() {
+        let of = |dataset, id: &str| RecordKey::new(dataset, id, 1).to_string();
+        assert_eq!(of(Dataset::File, "f1"), "f1#1");
+        assert_eq!(of(Dataset::Avatar, "f1"), "f1#avatar-1");
+        assert_eq!(of(Dataset::TagIcon, "f1"), "f1#tag-icon-1");
+        // Not even where an id looks like a key.
+        assert_ne!(of(Dataset::File, "f1#avatar-1"), of(Dataset::Avatar, "f1"));
+        for key in ["f1#1", "f1#avatar-2", "f1#tag-icon-3", "a#b#1"] {
+            assert_eq!(key.parse::<RecordKey>().expect(key).to_string(), key);
+        }
+        for key in ["f1", "f1#", "f1#0", "f1#avatar", "f1#avatar-0", "f1#other-1", "f1#-1"] {
+            assert!(key.parse::<RecordKey>().is_err(), "{key}");
+        }
+    }
 }

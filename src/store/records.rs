@@ -129,7 +129,7 @@ impl Store {
                 continue;
             }
             let version = versions.iter().map(|known| known.version).max().unwrap_or(0) + 1;
-            next.push((record, record.as_version(version)));
+            next.push((record, record.as_version(dataset, version)));
             versions.push(Known {
                 version,
                 taken_millis: origin.taken_millis,
@@ -154,7 +154,7 @@ impl Store {
             let last = first + VERSIONS_AT_ONCE - 1;
             let keys: Vec<String> = open
                 .iter()
-                .flat_map(|id| (first..=last).map(move |version| RecordKey::new(id, version).0))
+                .flat_map(|id| (first..=last).map(move |version| RecordKey::new(dataset, id, version).0))
                 .collect();
             let mut stored = self
                 .db
