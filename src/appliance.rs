@@ -38,6 +38,10 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let store = store(config)?;
+    // Trying again would mend neither. Archive Keys are read anew for each backup.
+    let secrets = secrets(config);
+    secrets.archive_keys()?;
+    let admin_password = secrets.admin_password()?;
     let places = Places::new(config.state_directory());
     places.prepare()?;
 
@@ -45,7 +49,7 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     let portal = portal(config, store.clone(), arriving(&intake)).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), portal = %portal.address(), "started");
     let watchdog = tokio::spawn(feed_watchdog(intake.alive(), stop.clone()));
-    let readiness = tokio::spawn(become_ready(store, secrets(config), stop.clone()));
+    let readiness = tokio::spawn(become_ready(store, admin_password, stop.clone()));
     let portal = tokio::spawn(portal.serve(stop.clone()));
     let mut intake = tokio::spawn(intake.run());
 
@@ -209,8 +213,8 @@ fn intake_settings(config: &Config) -> intake::Settings {
 }
 
 /// Prepares the database as soon as it answers, and then tells systemd.
-async fn become_ready(store: Store, secrets: Secrets, stop: CancellationToken) {
-    while let Err(error) = prepare(&store, &secrets).await {
+async fn become_ready(store: Store, admin_password: Option<Secret>, stop: CancellationToken) {
+    while let Err(error) = prepare(&store, admin_password.as_ref()).await {
         tracing::warn!(error = cause::chain(error.as_ref()), "waiting for MongoDB");
         let _ = sd_notify::notify(&[
             NotifyState::Status("waiting for MongoDB"),
@@ -225,10 +229,10 @@ async fn become_ready(store: Store, secrets: Secrets, stop: CancellationToken) {
     let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("taking in backups")]);
 }
 
-async fn prepare(store: &Store, secrets: &Secrets) -> anyhow::Result<()> {
+async fn prepare(store: &Store, admin_password: Option<&Secret>) -> anyhow::Result<()> {
     store.prepare().await?;
-    match secrets.admin_password()? {
-        Some(password) => ensure_admin(store, &password).await,
+    match admin_password {
+        Some(password) => ensure_admin(store, password).await,
         None => Ok(()),
     }
 }
@@ -236,10 +240,11 @@ async fn prepare(store: &Store, secrets: &Secrets) -> anyhow::Result<()> {
 /// Feeds systemd's watchdog while the loops that do the work go on turning.
 async fn feed_watchdog(alive: Arc<intake::Alive>, stop: CancellationToken) {
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let pause = limit / 3;
     while !stop.is_cancelled() {
-        if alive.turned_since_last_asked() {
+        if alive.since_last_asked(pause) {
             let _ = sd_notify::notify(&[NotifyState::Watchdog]);
         }
-        tokio::time::sleep(limit / 3).await;
+        tokio::time::sleep(pause).await;
     }
 }

@@ -15,7 +15,10 @@ mod carry;
 pub mod counters;
 mod media;
 pub mod places;
+mod pulse;
 pub mod reading;
+mod resting;
+mod room;
 mod unpack;
 
 use std::{
@@ -32,7 +35,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use carry::{Carried, Carrier};
-use places::Places;
+use places::{ClaimedFile, Places};
+use pulse::Pulse;
 
 use crate::{
     archive::{KeyRing, Limits},
@@ -41,7 +45,7 @@ use crate::{
     config::{Modes, Secrets, secret},
     inbox::{self, Condition, Upload, Watch},
     records::Rules,
-    store::Store,
+    store::{self, Store},
 };
 
 /// What is not a backup by its name is set aside when nobody has touched it for so long.
@@ -84,16 +88,21 @@ impl Settings {
 
 /// Tells whether the loops still turn.
 #[derive(Debug, Default)]
-pub struct Alive(AtomicBool);
+pub struct Alive {
+    looked: AtomicBool,
+    carrying: Arc<Pulse>,
+}
 
 impl Alive {
-    fn turned(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    fn looked(&self) {
+        self.looked.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a loop came around since this was last asked.
-    pub fn turned_since_last_asked(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
+    /// Whether the inbox was looked through and the work on backups went on, if there
+    /// was any, since this was last asked, `pause` ago.
+    pub fn since_last_asked(&self, pause: Duration) -> bool {
+        let looked = self.looked.swap(false, Ordering::Relaxed);
+        self.carrying.goes_on(pause) && looked
     }
 }
 
@@ -108,13 +117,10 @@ pub struct Intake {
 impl Intake {
     /// Prepares the loop. `stop` ends it.
     pub fn new(settings: Settings, store: Store, places: Places, stop: CancellationToken) -> Self {
-        let carrier = Carrier { settings: Arc::new(settings), store, places, stop };
-        Self {
-            carrier,
-            inbox: watch::Sender::default(),
-            wake: Arc::default(),
-            alive: Arc::default(),
-        }
+        let alive = Arc::<Alive>::default();
+        let pulse = Arc::clone(&alive.carrying);
+        let carrier = Carrier { settings: Arc::new(settings), store, places, stop, pulse };
+        Self { carrier, inbox: watch::Sender::default(), wake: Arc::default(), alive }
     }
 
     /// What is in the inbox, as of the last look.
@@ -133,7 +139,7 @@ impl Intake {
         let mut watch = Watch::new(&inbox)?;
         let looking = async {
             loop {
-                self.alive.turned();
+                self.alive.looked();
                 // Claiming waits until the upload is on the disk.
                 if let Err(error) = tokio::task::block_in_place(|| self.look()) {
                     tracing::error!(error = chain(&error), "cannot look through the inbox");
@@ -227,13 +233,10 @@ impl Intake {
                 return true;
             }
         };
-        let begun = match self.begun_first(&mut claimed).await {
-            Ok(begun) => begun,
-            Err(error) => {
-                tracing::warn!(error = chain(&error), "MongoDB is in the way; trying again");
-                return true;
-            }
-        };
+        if let Err(error) = self.begun_first(&mut claimed).await {
+            tracing::warn!(error = chain(&error), "MongoDB is in the way; trying again");
+            return true;
+        }
         let mut trouble = false;
         for one in &claimed {
             match self.carrier.carry(one).await {
@@ -243,7 +246,7 @@ impl Intake {
                 Err(error) => {
                     tracing::warn!(job = %one.name.job, upload = %one.upload, error = chain(&error), "cannot go on; trying again");
                     let away = matches!(&error, carry::Error::Store(error) if error.is_away());
-                    if away || begun.contains(&one.upload) {
+                    if away || self.is_begun(one).await {
                         return true;
                     }
                     trouble = true;
@@ -258,12 +261,9 @@ impl Intake {
 
     /// A backup of which a part may be stored goes before all others: what it brought
     /// is not visible, and must not be taken for something that is kept.
-    async fn begun_first(
-        &self,
-        claimed: &mut [places::ClaimedFile],
-    ) -> Result<HashSet<UploadId>, crate::store::Error> {
+    async fn begun_first(&self, claimed: &mut [ClaimedFile]) -> Result<(), store::Error> {
         if claimed.is_empty() {
-            return Ok(HashSet::new());
+            return Ok(());
         }
         // Indexes are built before any data arrives.
         self.carrier.store.prepare().await?;
@@ -271,6 +271,14 @@ impl Intake {
         let begun = unfinished.into_iter().filter(|backup| backup.begun.is_some());
         let begun: HashSet<UploadId> = begun.map(|backup| backup.upload).collect();
         claimed.sort_by_key(|file| (!begun.contains(&file.upload), file.upload.clone()));
-        Ok(begun)
+        Ok(())
+    }
+
+    /// Whether a part of a backup may be in the store. In doubt it is.
+    async fn is_begun(&self, claimed: &ClaimedFile) -> bool {
+        let backup = self.carrier.store.backup(&claimed.upload).await;
+        backup.map_or(true, |backup| {
+            backup.is_some_and(|backup| backup.begun.is_some() && !backup.state.is_final())
+        })
     }
 }

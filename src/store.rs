@@ -19,7 +19,7 @@ use std::{path::PathBuf, time::Duration};
 
 use mongodb::{
     Client, Database,
-    bson::{Document, doc},
+    bson::{Bson, Document, doc, oid::ObjectId},
     options::{
         Acknowledgment, ClientOptions, Credential, ReadConcern, ReadPreference, SelectionCriteria,
         ServerAddress, Tls, TlsOptions, WriteConcern,
@@ -142,6 +142,24 @@ impl Store {
         })
     }
 
+    /// Which election made the server primary that answers now.
+    pub async fn election(&self) -> Result<Election, Error> {
+        let admin = self.db.client().database("admin");
+        let hello = admin.run_command(doc! { "isMaster": 1 }).await;
+        let hello = hello.map_err(Error::database("ask which server is primary"))?;
+        Ok(Election(hello.get_object_id("electionId").ok()))
+    }
+
+    /// How many bytes are free on the disk of the server's data, if it says so.
+    pub async fn free_bytes(&self) -> Result<Option<u64>, Error> {
+        let stats = self.db.run_command(doc! { "dbStats": 1 }).await;
+        let stats = stats.map_err(Error::database("ask how full MongoDB's disk is"))?;
+        let bytes = |name| stats.get(name).and_then(whole);
+        Ok(bytes("fsTotalSize")
+            .zip(bytes("fsUsedSize"))
+            .map(|(total, used)| total.saturating_sub(used)))
+    }
+
     /// Builds what is missing of collections and indexes. Does nothing where all is there.
     pub async fn prepare(&self) -> Result<(), Error> {
         schema::prepare(&self.db).await
@@ -149,6 +167,25 @@ impl Store {
 
     fn collection(&self, name: &str) -> mongodb::Collection<Document> {
         self.db.collection(name)
+    }
+}
+
+/// An election that a replica set has held; none where there is no set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Election(Option<ObjectId>);
+
+/// A number that servers send in one type or another.
+fn whole(number: &Bson) -> Option<u64> {
+    match number {
+        Bson::Int32(number) => u64::try_from(*number).ok(),
+        Bson::Int64(number) => u64::try_from(*number).ok(),
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "sizes of disks are far below 2^53"
+        )]
+        Bson::Double(number) if *number >= 0.0 => Some(*number as u64),
+        _ => None,
     }
 }
 

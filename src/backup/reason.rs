@@ -56,4 +56,6 @@ pub enum WaitCode {
     DiskShort,
     /// The archive cannot be read from our own disk.
     ArchiveUnreadable,
+    /// The Archive Keys cannot be read, or others can read them.
+    KeysUnusable,
 }

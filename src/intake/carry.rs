@@ -3,7 +3,12 @@
 //! Every step looks at what the store says and does what comes next. Whatever is
 //! cut off is done again from here; there is no other way back.
 
-use std::{fs::File, io, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Read},
+    sync::Arc,
+    time::Duration,
+};
 
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
@@ -13,7 +18,10 @@ use super::{
     Settings,
     counters::Counters,
     places::{self, ClaimedFile, Places},
+    pulse::{Beating, Pulse},
     reading::{Discard, Reading, Stop, Taker},
+    resting::Resting,
+    room::{self, Disk},
     unpack::Unpack,
 };
 use crate::{
@@ -22,7 +30,7 @@ use crate::{
     cause::chain,
     inbox::lease,
     store::{
-        self, Store,
+        self, Election, Store,
         backups::{Backup, Change, NewBackup},
         document::Origin,
     },
@@ -30,6 +38,9 @@ use crate::{
 
 /// How often progress is written down.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How much of an archive is digested at a time.
+const DIGEST_BUFFER_BYTES: usize = 128 * 1024;
 
 /// What went wrong while a backup was carried on.
 #[derive(Debug, thiserror::Error)]
@@ -40,9 +51,9 @@ pub enum Error {
     /// Our own disk.
     #[error(transparent)]
     Place(#[from] places::Error),
-    /// A secret.
-    #[error(transparent)]
-    Secret(#[from] crate::config::secret::Error),
+    /// What was read of the database before may have been undone.
+    #[error("another server became MongoDB's primary meanwhile; this step is taken anew")]
+    PrimaryChanged,
     /// The work was interrupted, and is taken up again.
     #[error("the work was interrupted")]
     Interrupted,
@@ -64,21 +75,34 @@ pub(super) struct Carrier {
     pub(super) store: Store,
     pub(super) places: Places,
     pub(super) stop: CancellationToken,
+    pub(super) pulse: Arc<Pulse>,
 }
 
 impl Carrier {
     /// Carries one backup as far as it goes.
     pub(super) async fn carry(&self, claimed: &ClaimedFile) -> Result<Carried, Error> {
+        let election = self.store.election().await?;
         let backup = self.entered(claimed).await?;
         match backup.state {
-            State::Stored => self.clear_away(claimed).await.map(|()| Carried::Done),
+            State::Stored => self.clear_away(claimed, &election).await.map(|()| Carried::Done),
             State::Rejected => {
+                self.confirm(claimed, &election).await?;
                 let reason = backup.rejection.map(|reason| reason.sentence).unwrap_or_default();
-                self.places.quarantine(claimed, &reason)?;
+                self.quarantine(claimed, &reason)?;
                 Ok(Carried::Done)
             }
-            _ => self.take_in(claimed, &backup).await,
+            _ => self.take_in(claimed, &backup, &election).await,
         }
+    }
+
+    /// Makes sure that what was read since `election` is held by most members.
+    ///
+    /// A primary that most others have left goes on answering for a while, and what it
+    /// says may be undone. Of one election there is one primary; if most members
+    /// acknowledge a write of it, they hold everything that it held before.
+    async fn confirm(&self, claimed: &ClaimedFile, election: &Election) -> Result<(), Error> {
+        self.store.confirm_backup(&claimed.upload).await?;
+        if self.store.election().await? == *election { Ok(()) } else { Err(Error::PrimaryChanged) }
     }
 
     /// The line of the Backup Log, made if it is missing.
@@ -101,19 +125,39 @@ impl Carrier {
         backup.ok_or(Error::Interrupted)
     }
 
-    async fn take_in(&self, claimed: &ClaimedFile, backup: &Backup) -> Result<Carried, Error> {
+    async fn take_in(
+        &self,
+        claimed: &ClaimedFile,
+        backup: &Backup,
+        election: &Election,
+    ) -> Result<Carried, Error> {
         if let Some(other) = self.stored_before(claimed).await? {
-            return self.compare(claimed, backup, &other).await;
+            return self.compare(claimed, backup, &other, election).await;
         }
-        if let Some(reason) = self.no_room(backup) {
+        let keys = match self.settings.keys() {
+            Ok(keys) => keys,
+            Err(error) => {
+                let sentence = format!(
+                    "The Archive Keys cannot be used: {}. The backup is then stored by itself.",
+                    chain(&error)
+                );
+                let reason = Reason::new(WaitCode::KeysUnusable, sentence);
+                return self.wait(claimed, backup, reason).await;
+            }
+        };
+        if let Some(reason) = self.no_room(backup).await? {
             return self.wait(claimed, backup, reason).await;
         }
         let storing = self.begin(claimed, backup).await?;
         tracing::info!(job = %backup.job, upload = %backup.upload, file = %backup.file, "storing");
-        let counters = Arc::new(Counters::default());
-        let outcome = self.read(claimed, &counters).await?;
+        let counters = Arc::new(Counters::new(Arc::clone(&self.pulse)));
+        let outcome = self.read(claimed, keys, &counters).await?;
         match outcome {
-            Ok(sha256) => self.stored(claimed, backup, storing, &counters, sha256).await,
+            Ok(sha256) => {
+                // What was known already and therefore not stored has to be there for good.
+                self.confirm(claimed, election).await?;
+                self.stored(claimed, backup, storing, &counters, sha256, election).await
+            }
             Err(Stop::Cancelled) => Err(Error::Interrupted),
             Err(Stop::Store(error)) if error.is_away() => Err(error.into()),
             Err(Stop::Store(error)) => {
@@ -149,11 +193,16 @@ impl Carrier {
         claimed: &ClaimedFile,
         backup: &Backup,
         stored: &Backup,
+        election: &Election,
     ) -> Result<Carried, Error> {
         let sha256 = self.digest(claimed).await?;
         if stored.sha256.as_deref() == Some(hex::encode(sha256).as_str()) {
             tracing::info!(job = %backup.job, upload = %backup.upload, "the same bytes were stored before");
             self.store.merge_repeat(&stored.upload, &claimed.upload).await?;
+            // The sender says once more which bytes are right.
+            self.store.supersede(&claimed.name.job, &claimed.upload).await?;
+            self.confirm(claimed, election).await?;
+            let _work = self.pulse.work();
             self.places.remove(claimed)?;
             return Ok(Carried::Done);
         }
@@ -175,16 +224,26 @@ impl Carrier {
     }
 
     async fn digest(&self, claimed: &ClaimedFile) -> Result<[u8; 32], Error> {
-        let path = claimed.path.clone();
+        let (path, pulse) = (claimed.path.clone(), Arc::clone(&self.pulse));
+        let stop = self.stop.clone();
         let digest = tokio::task::spawn_blocking(move || {
+            let _work = pulse.work();
             let mut hash = Sha256::new();
-            std::io::copy(&mut File::open(path)?, &mut hash)?;
-            Ok(hash.finalize().into())
+            let mut file = Beating::new(&pulse, File::open(path)?);
+            let mut buffer = vec![0; DIGEST_BUFFER_BYTES];
+            loop {
+                let read = file.read(&mut buffer)?;
+                if read == 0 || stop.is_cancelled() {
+                    return Ok((!stop.is_cancelled()).then(|| hash.finalize().into()));
+                }
+                hash.update(&buffer[..read]);
+            }
         });
         digest
             .await
             .map_err(|_| Error::Interrupted)?
-            .map_err(|source| self.unreadable(claimed, source))
+            .map_err(|source| self.unreadable(claimed, source))?
+            .ok_or(Error::Interrupted)
     }
 
     async fn begin(&self, claimed: &ClaimedFile, backup: &Backup) -> Result<state::Storing, Error> {
@@ -206,16 +265,18 @@ impl Carrier {
     async fn read(
         &self,
         claimed: &ClaimedFile,
+        keys: KeyRing,
         counters: &Arc<Counters>,
     ) -> Result<Result<[u8; 32], Stop>, Error> {
-        let keys = self.settings.keys()?;
         let (this, claimed_too, counted) = (self.clone(), claimed.clone(), Arc::clone(counters));
         let runtime = Handle::current();
         let mut reading = tokio::task::spawn_blocking(move || {
+            let _work = this.pulse.work();
             let origin = Origin::of(&claimed_too.name);
             if this.settings.modes.online {
                 let (store, clock) = (this.store.clone(), this.settings.clock);
                 let taker = Unpack::new(store, runtime, origin.clone(), clock);
+                let taker = Resting::new(taker, &this.pulse);
                 this.read_to(&claimed_too, &keys, &origin, &taker, &counted)
             } else {
                 this.read_to(&claimed_too, &keys, &origin, &Discard, &counted)
@@ -249,7 +310,9 @@ impl Carrier {
         if !lease::nobody_writes(&file).map_err(archive::Error::Read)? {
             return Err(archive::Error::Read(io::ErrorKind::ResourceBusy.into()).into());
         }
+        let opening = self.pulse.slow_step();
         let archive = &Archive::open(file, &self.settings.limits)?;
+        drop(opening);
         let (rules, stop) = (&self.settings.rules, &self.stop);
         let digest = true;
         let reading = Reading { archive, keys, rules, origin, taker, counters, digest, stop };
@@ -263,6 +326,7 @@ impl Carrier {
         storing: state::Storing,
         counters: &Counters,
         sha256: [u8; 32],
+        election: &Election,
     ) -> Result<Carried, Error> {
         let stored = storing.finish(counters.progress(), counters.findings());
         let (records, media) = (stored.progress.records_total(), stored.progress.media);
@@ -275,13 +339,15 @@ impl Carrier {
             )
             .await?;
         tracing::info!(job = %backup.job, upload = %backup.upload, records, media, "stored");
-        self.clear_away(claimed).await?;
+        self.clear_away(claimed, election).await?;
         Ok(Carried::Done)
     }
 
     /// What follows once the backup is stored. May be repeated until the archive is gone.
-    async fn clear_away(&self, claimed: &ClaimedFile) -> Result<(), Error> {
+    async fn clear_away(&self, claimed: &ClaimedFile, election: &Election) -> Result<(), Error> {
         self.store.supersede(&claimed.name.job, &claimed.upload).await?;
+        self.confirm(claimed, election).await?;
+        let _work = self.pulse.work();
         if self.settings.modes.offline {
             self.places.keep(claimed)?;
         } else {
@@ -326,8 +392,13 @@ impl Carrier {
         tracing::warn!(job = %backup.job, upload = %backup.upload, file = backup.file, reason = sentence, "rejected");
         let change = Change::Rejected(rejected, sha256);
         self.store.change_backup(&claimed.upload, from, change, self.now()).await?;
-        self.places.quarantine(claimed, &sentence)?;
+        self.quarantine(claimed, &sentence)?;
         Ok(Carried::Done)
+    }
+
+    fn quarantine(&self, claimed: &ClaimedFile, sentence: &str) -> Result<(), Error> {
+        let _work = self.pulse.work();
+        Ok(self.places.quarantine(claimed, sentence)?)
     }
 
     /// It has to wait. What was stored of it is taken out, so that others may go on.
@@ -345,17 +416,21 @@ impl Carrier {
     }
 
     /// Why there is no room for the backup once it is unpacked, if so.
-    fn no_room(&self, backup: &Backup) -> Option<Reason<WaitCode>> {
-        let free = self.settings.free_bytes(&self.places)?;
-        let needed =
-            backup.size_bytes.saturating_mul(2).saturating_add(self.settings.reserve_bytes);
-        (self.settings.modes.online && free < needed).then(|| {
-            let sentence = format!(
-                "There is not enough room: about {} MB are needed and {} MB are free. Make room on the disk; the backup is then stored by itself.",
-                needed.div_ceil(1_000_000), free / 1_000_000
-            );
-            Reason::new(WaitCode::DiskShort, sentence)
-        })
+    async fn no_room(&self, backup: &Backup) -> Result<Option<Reason<WaitCode>>, Error> {
+        if !self.settings.modes.online {
+            return Ok(None);
+        }
+        let own = self.settings.free_bytes(&self.places);
+        let mongodb = match self.store.free_bytes().await {
+            Err(error) if error.is_away() => return Err(error.into()),
+            Err(error) => {
+                tracing::debug!(error = chain(&error), "MongoDB does not say how full its disk is");
+                None
+            }
+            Ok(free) => free,
+        };
+        let needed = room::needed_bytes(backup, self.settings.reserve_bytes);
+        Ok(room::short(needed, [(Disk::Own, own), (Disk::Mongodb, mongodb)]))
     }
 
     async fn wait(
@@ -364,15 +439,18 @@ impl Carrier {
         backup: &Backup,
         reason: Reason<WaitCode>,
     ) -> Result<Carried, Error> {
-        if backup.state != State::Waiting {
-            tracing::warn!(job = %backup.job, upload = %backup.upload, reason = reason.sentence, "waiting");
-            let waiting = match backup.state {
-                State::Claimed => state::Claimed.wait(reason),
-                _ => state::Storing { progress: Progress::default() }.wait(reason),
-            };
-            self.store
-                .change_backup(&claimed.upload, backup.state, Change::Waiting(waiting), self.now())
-                .await?;
+        match backup.state {
+            State::Waiting if backup.waiting.as_ref() == Some(&reason) => {}
+            State::Waiting => self.store.note_reason(&claimed.upload, &reason).await?,
+            State::Storing => {
+                let storing = state::Storing { progress: Progress::default() };
+                return self.wait_begun(claimed, storing, reason).await;
+            }
+            _ => {
+                tracing::warn!(job = %backup.job, upload = %backup.upload, reason = reason.sentence, "waiting");
+                let change = Change::Waiting(state::Claimed.wait(reason));
+                self.store.change_backup(&claimed.upload, backup.state, change, self.now()).await?;
+            }
         }
         Ok(Carried::Waits)
     }

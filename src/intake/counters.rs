@@ -1,10 +1,15 @@
-//! What was read and stored so far, counted from several threads.
+//! What was read and stored so far, counted from several threads. Whatever is counted
+//! is a sign of life, too.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    io::Read,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
+use super::pulse::{Beating, Pulse};
 use crate::{
     backup::{FindingKind, Findings, Progress},
     records::Dataset,
@@ -21,9 +26,25 @@ pub struct Counters {
     media: AtomicU64,
     media_bytes: AtomicU64,
     findings: Mutex<Findings>,
+    pulse: Arc<Pulse>,
 }
 
 impl Counters {
+    /// Nothing so far. Whatever is counted makes `pulse` beat.
+    pub fn new(pulse: Arc<Pulse>) -> Self {
+        Self { pulse, ..Self::default() }
+    }
+
+    /// Something was done that is counted later.
+    pub fn beat(&self) {
+        self.pulse.beat();
+    }
+
+    /// What is read from `reader` is a sign of life.
+    pub fn beating<R: Read>(&self, reader: R) -> Beating<'_, R> {
+        Beating::new(&self.pulse, reader)
+    }
+
     /// Sets what there is to do.
     pub fn expect(&self, entries: u64, bytes: u64) {
         self.entries_total.store(entries, Ordering::Relaxed);
@@ -32,11 +53,13 @@ impl Counters {
 
     /// An entry is done.
     pub fn entry(&self) {
+        self.beat();
         self.entries_done.fetch_add(1, Ordering::Relaxed);
     }
 
     /// So many bytes of an entry are done.
     pub fn bytes(&self, bytes: u64) {
+        self.beat();
         self.bytes_done.fetch_add(bytes, Ordering::Relaxed);
     }
 

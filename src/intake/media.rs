@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    hash::{BuildHasher, RandomState},
     sync::{
         PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -22,8 +23,47 @@ pub struct Catalogue<'a> {
     by_stem: Vec<EntryId>,
     contents: Vec<Option<MediumId>>,
     named: Vec<AtomicBool>,
-    /// File ids that are no stem: a record said by path which entry they mean.
-    aliases: RwLock<HashMap<String, EntryId>>,
+    aliases: RwLock<Aliases>,
+}
+
+/// File ids that are no stem: a record said by path which entry they mean.
+///
+/// Every record may teach one, and there may be many more records than entries. So
+/// there is room for one of each entry, and for as many again, of a few bytes each.
+#[derive(Debug)]
+struct Aliases {
+    /// By the hash of the file id. With all the room taken, a file id that nobody
+    /// taught is mistaken for another once in 30 million million times.
+    entries: HashMap<u64, EntryId>,
+    hasher: RandomState,
+    /// Which entries have one, by their place in the archive.
+    known: Vec<bool>,
+    /// Beyond the first of each entry no more than so many in all.
+    limit: usize,
+}
+
+impl Aliases {
+    /// Room for an archive of so many entries, of which so many are media.
+    fn new(entries: usize, media: usize) -> Self {
+        Self {
+            entries: HashMap::new(),
+            hasher: RandomState::new(),
+            known: vec![false; entries],
+            limit: media,
+        }
+    }
+
+    fn learn(&mut self, file_id: &str, entry: EntryId) {
+        let hash = self.hasher.hash_one(file_id);
+        let first = !std::mem::replace(&mut self.known[entry.index()], true);
+        if first || self.entries.len() < self.limit || self.entries.contains_key(&hash) {
+            self.entries.insert(hash, entry);
+        }
+    }
+
+    fn find(&self, file_id: &str) -> Option<EntryId> {
+        self.entries.get(&self.hasher.hash_one(file_id)).copied()
+    }
 }
 
 impl<'a> Catalogue<'a> {
@@ -41,10 +81,10 @@ impl<'a> Catalogue<'a> {
         let count = archive.entries().len();
         Self {
             archive,
+            aliases: RwLock::new(Aliases::new(count, by_path.len())),
             by_path,
             by_stem,
             contents: vec![None; count],
-            aliases: RwLock::default(),
             named: std::iter::repeat_with(AtomicBool::default).take(count).collect(),
         }
     }
@@ -90,14 +130,15 @@ impl<'a> Catalogue<'a> {
     /// Remembers a file id that cannot be told from the entry's name.
     fn learn(&self, file_id: Option<&str>, found: EntryId) {
         let unlike = file_id.filter(|file_id| stem(self.archive.name(found)) != *file_id);
-        if let Some(file_id) = unlike {
+        // Most records say what another said before.
+        if let Some(file_id) = unlike.filter(|file_id| self.find_alias(file_id) != Some(found)) {
             let mut aliases = self.aliases.write().unwrap_or_else(PoisonError::into_inner);
-            aliases.insert(file_id.to_owned(), found);
+            aliases.learn(file_id, found);
         }
     }
 
     fn find_alias(&self, file_id: &str) -> Option<EntryId> {
-        self.aliases.read().unwrap_or_else(PoisonError::into_inner).get(file_id).copied()
+        self.aliases.read().unwrap_or_else(PoisonError::into_inner).find(file_id)
     }
 
     fn find_stem(&self, file_id: &str) -> Option<EntryId> {
@@ -114,7 +155,59 @@ fn stem(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::stem;
+    use std::io::Write;
+
+    use zip::{ZipWriter, write::SimpleFileOptions};
+
+    use super::*;
+    use crate::archive::Limits;
+
+    const LIMITS: Limits = Limits { entries: 100, total_bytes: 1 << 20, entry_bytes: 1 << 20 };
+
+    /// An archive of so many media that hold nothing.
+    fn archive(media: usize) -> Archive {
+        let mut file = tempfile::tempfile().expect("scratch");
+        let mut zip = ZipWriter::new(&mut file);
+        for n in 0..media {
+            let name = format!("data-retention/m{n}.bin");
+            zip.start_file(name, SimpleFileOptions::default()).expect("an entry");
+        }
+        zip.finish().expect("an archive").flush().expect("written");
+        Archive::open(file, &LIMITS).expect("a good archive")
+    }
+
+    fn named(path: Option<&str>, file_id: &str) -> Reference {
+        Reference {
+            path: path.map(str::to_owned),
+            file_id: Some(file_id.to_owned()),
+            size_bytes: None,
+        }
+    }
+
+    #[test]
+    fn however_many_file_ids_are_taught_few_are_kept_and_one_of_each_medium() {
+        let archive = archive(50);
+        let mut catalogue = Catalogue::new(&archive);
+        let ids: Vec<EntryId> = archive.entries().map(|(id, _)| id).collect();
+        for (n, id) in ids.iter().enumerate() {
+            catalogue.set(*id, MediumId::new([u8::try_from(n).expect("few"); 32]));
+        }
+        // A record for each of many messages that all send the same picture,
+        for n in 0..10_000 {
+            catalogue.resolve(&named(Some("data-retention/m0.bin"), &format!("sent{n}")));
+        }
+        // and those that are needed afterwards.
+        for n in 0..50 {
+            let path = format!("data-retention/m{n}.bin");
+            catalogue.resolve(&named(Some(&path), &format!("file{n}")));
+        }
+        for n in 1..50_u8 {
+            let found = catalogue.resolve(&named(None, &format!("file{n}")));
+            assert_eq!(found.map(|(medium, _)| medium), Some(MediumId::new([n; 32])));
+        }
+        let kept = catalogue.aliases.read().expect("nobody panicked").entries.len();
+        assert!(kept <= 100, "{kept} are kept");
+    }
 
     #[test]
     fn the_stem_is_the_name_without_its_ending() {

@@ -277,6 +277,7 @@ impl<T: Taker> Reading<'_, T> {
             if read == 0 || self.stop.is_cancelled() {
                 return Ok(());
             }
+            self.counters.beat();
             each(&buffer[..read])?;
         }
     }

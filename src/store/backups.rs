@@ -225,6 +225,37 @@ impl Store {
         }
     }
 
+    /// Shows why a backup still waits. Since when it waits stays as it was.
+    pub async fn note_reason(
+        &self,
+        upload: &UploadId,
+        reason: &Reason<WaitCode>,
+    ) -> Result<(), Error> {
+        self.collection(schema::BACKUPS)
+            .update_one(
+                doc! { "_id": upload.as_str(), "state": State::Waiting.as_str() },
+                doc! { "$set": { "waiting": to_bson(reason)? } },
+            )
+            .await
+            .map_err(Error::database("note why a backup waits"))?;
+        Ok(())
+    }
+
+    /// Writes to the line of a backup, acknowledged by most members.
+    ///
+    /// Whoever acknowledges it holds everything that the primary held before.
+    pub async fn confirm_backup(&self, upload: &UploadId) -> Result<(), Error> {
+        // A date is always a new value: a write that changes nothing is none.
+        self.collection(schema::BACKUPS)
+            .update_one(
+                doc! { "_id": upload.as_str() },
+                doc! { "$currentDate": { "confirmed": true } },
+            )
+            .await
+            .map_err(Error::database("confirm what is stored of a backup"))?;
+        Ok(())
+    }
+
     /// Shows how far a backup is. Of no consequence if lost.
     pub async fn note_progress(&self, upload: &UploadId, progress: &Progress) -> Result<(), Error> {
         self.collection(schema::BACKUPS)
@@ -265,6 +296,40 @@ impl Store {
             .await
             .map_err(Error::database("mark replaced uploads"))?;
         Ok(())
+    }
+
+    /// Backups that somebody has to look after, the newest first: those that wait or
+    /// were rejected, and whose job was not uploaded again since. No more than `limit`.
+    pub async fn unresolved_backups(&self, limit: i64) -> Result<Vec<Backup>, Error> {
+        let failed = "look for backups that wait or were rejected";
+        let states = [State::Waiting.as_str(), State::Rejected.as_str()];
+        let pipeline = [
+            doc! { "$match": { "state": { "$in": &states[..] }, "superseded": { "$ne": true } } },
+            doc! { "$sort": { "_id": -1 } },
+            doc! { "$lookup": {
+                "from": schema::BACKUPS,
+                "let": { "job": "$job", "upload": "$_id" },
+                "pipeline": [
+                    { "$match": { "$expr": { "$and": [
+                        { "$eq": ["$job", "$$job"] },
+                        { "$gt": ["$_id", "$$upload"] },
+                    ] } } },
+                    { "$limit": 1 },
+                    { "$project": { "_id": 1 } },
+                ],
+                "as": "newer",
+            } },
+            doc! { "$match": { "newer": { "$size": 0 } } },
+            doc! { "$limit": limit },
+        ];
+        let found = self
+            .collection(schema::BACKUPS)
+            .aggregate(pipeline)
+            .await
+            .map_err(Error::database(failed))?;
+        let documents: Vec<Document> =
+            found.try_collect().await.map_err(Error::database(failed))?;
+        documents.into_iter().map(read).collect()
     }
 
     async fn find_backups(

@@ -154,7 +154,9 @@ impl Store {
             let last = first + VERSIONS_AT_ONCE - 1;
             let keys: Vec<String> = open
                 .iter()
-                .flat_map(|id| (first..=last).map(move |version| RecordKey::new(dataset, id, version).0))
+                .flat_map(|id| {
+                    (first..=last).map(move |version| RecordKey::new(dataset, id, version).0)
+                })
                 .collect();
             let mut stored = self
                 .db

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{BATCH_RECORDS, CheckedMedium, Found, Reading, Stop, Taker};
 use crate::{
-    archive::{Archive, EntryId, Unlocked},
+    archive::{EntryId, Unlocked},
     backup::{FindingKind, MediumId},
     intake::media::Catalogue,
     records::Dataset,
@@ -97,7 +97,7 @@ impl<T: Taker> Reading<'_, T> {
         if !self.taker.wants(&medium)? {
             return Ok(());
         }
-        let mut part = part(self.archive, id, unlocked, start, end)?;
+        let mut part = part(self, id, unlocked, start, end)?;
         self.taker.take_large(medium, self.archive.name(id), &mut part)
     }
 
@@ -135,14 +135,14 @@ impl<T: Taker> Reading<'_, T> {
 }
 
 /// A part of an entry's contents.
-pub(super) fn part(
-    archive: &Archive,
+pub(super) fn part<'a, T>(
+    reading: &Reading<'a, T>,
     id: EntryId,
-    unlocked: &Unlocked,
+    unlocked: &'a Unlocked,
     start: u64,
     end: u64,
-) -> Result<impl Read, Stop> {
-    let mut contents = archive.contents(id, unlocked);
+) -> Result<impl Read + 'a, Stop> {
+    let mut contents = reading.counters.beating(reading.archive.contents(id, unlocked));
     std::io::copy(&mut contents.by_ref().take(start), &mut std::io::sink())
         .map_err(crate::archive::Error::from_io)?;
     Ok(contents.take(end - start))

@@ -137,7 +137,7 @@ impl<T: Taker> Reading<'_, T> {
     ) -> Result<bool, Stop> {
         let reader: Box<dyn Read + '_> = match &surveyed.held {
             Some(bytes) => Box::new(Cursor::new(bytes)),
-            None => Box::new(self.archive.contents(id, unlocked)),
+            None => Box::new(self.counters.beating(self.archive.contents(id, unlocked))),
         };
         let mut splitter = Splitter::new(reader, surveyed.layout, RECORD_LIMIT_BYTES);
         let mut batches = Batches { taker: self.taker, waiting: Vec::new() };
@@ -234,7 +234,7 @@ impl<T: Taker> Reading<'_, T> {
             return Ok(NAMELESS);
         }
         let mut hash = Sha256::new();
-        let mut bytes = part(self.archive, id, unlocked, start, end)?;
+        let mut bytes = part(self, id, unlocked, start, end)?;
         self.pump(&mut bytes, |piece| {
             hash.update(piece);
             Ok(())
