@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use crate::{
+    backup::{BackupName, State, UploadId},
     cause::chain,
     inbox::{self, Condition},
     store::{Store, browse::Position},
@@ -24,6 +25,12 @@ const PATIENCE: Duration = Duration::from_secs(6);
 
 /// How many of the newest backups are reported.
 const NEWEST: u16 = 5;
+
+/// How many backups that somebody has to look after are reported.
+const UNRESOLVED: i64 = 20;
+
+/// What is said of a backup while its line in the log cannot be read.
+const MONGODB_AWAY: &str = "MongoDB cannot be reached; it goes on by itself as soon as it can.";
 
 /// The state of the whole appliance.
 #[derive(Debug, Serialize)]
@@ -44,6 +51,18 @@ pub struct Report {
     pub inbox: Part<Vec<Arriving>>,
     /// The newest backups.
     pub backups: Part<Vec<Line>>,
+    /// Backups that wait, or were rejected and not uploaded again. While the log cannot
+    /// be read, whatever was taken in and lies on the disk.
+    pub unresolved: Part<Vec<Line>>,
+}
+
+/// An archive that was taken in and lies on our disk.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// The upload.
+    pub upload: UploadId,
+    /// What its file name says.
+    pub name: BackupName,
 }
 
 /// What a part answered.
@@ -127,9 +146,23 @@ pub struct Line {
     pub changed: Timestamp,
 }
 
-/// Asks every part.
-pub async fn report(store: &Store, state: &Path, sftp: SocketAddr, now: Timestamp) -> Report {
-    let (mongodb, backups, sftp) = tokio::join!(ask(store), newest(store), endpoint(sftp));
+/// Asks every part. `claimed` is what was taken in and is neither stored nor rejected.
+pub async fn report<E: std::error::Error>(
+    store: &Store,
+    state: &Path,
+    sftp: SocketAddr,
+    claimed: Result<Vec<Claimed>, E>,
+    now: Timestamp,
+) -> Report {
+    let (mongodb, backups, unresolved, sftp) =
+        tokio::join!(ask(store), newest(store), unresolved(store), endpoint(sftp));
+    let unresolved =
+        match unresolved {
+            Part::Error(_) if !mongodb.is_ok() => Part::new(claimed.map(|claimed| {
+                claimed.into_iter().map(|one| waiting_for_mongodb(one, now)).collect()
+            })),
+            other => other,
+        };
     let mut report = Report {
         at: now,
         ok: false,
@@ -139,13 +172,15 @@ pub async fn report(store: &Store, state: &Path, sftp: SocketAddr, now: Timestam
         memory: Part::new(memory()),
         inbox: Part::new(arriving(&state.join("sftp/inbox"))),
         backups,
+        unresolved,
     };
     let writable = matches!(&report.mongodb, Part::Ok(server) if server.writable);
     report.ok = writable
         && report.sftp.is_ok()
         && report.disk.is_ok()
         && report.inbox.is_ok()
-        && report.backups.is_ok();
+        && report.backups.is_ok()
+        && matches!(&report.unresolved, Part::Ok(lines) if lines.is_empty());
     report
 }
 
@@ -165,6 +200,27 @@ async fn newest(store: &Store) -> Part<Vec<Line>> {
         Ok(Ok(Ok(page))) => Part::Ok(page.lines.into_iter().map(line).collect()),
         Ok(Ok(Err(error))) => Part::Error(chain(&error)),
         _ => Part::Error("MongoDB does not answer".to_owned()),
+    }
+}
+
+async fn unresolved(store: &Store) -> Part<Vec<Line>> {
+    let store = store.clone();
+    let found = tokio::spawn(async move { store.unresolved_backups(UNRESOLVED).await });
+    match timeout(PATIENCE, found).await {
+        Ok(Ok(Ok(backups))) => Part::Ok(backups.into_iter().map(line).collect()),
+        Ok(Ok(Err(error))) => Part::Error(chain(&error)),
+        _ => Part::Error("MongoDB does not answer".to_owned()),
+    }
+}
+
+fn waiting_for_mongodb(claimed: Claimed, now: Timestamp) -> Line {
+    Line {
+        job_id: claimed.name.job.to_string(),
+        file: claimed.name.as_str().to_owned(),
+        state: State::Waiting.to_string(),
+        reason: Some(MONGODB_AWAY.to_owned()),
+        percent: 0,
+        changed: claimed.upload.made().unwrap_or(now),
     }
 }
 

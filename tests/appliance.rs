@@ -9,6 +9,7 @@ mod damage;
 mod intake;
 mod layers;
 mod portal;
+mod trouble;
 mod uploads;
 #[allow(dead_code, reason = "the demonstration uses other parts of it")]
 mod world;

@@ -5,6 +5,7 @@
 //! for something to become true, up to a deadline; never for time to pass.
 
 pub(crate) mod daemon;
+pub(crate) mod disks;
 pub(crate) mod mongod;
 pub(crate) mod process;
 pub(crate) mod sftp;
@@ -15,7 +16,8 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitStatus},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -29,6 +31,7 @@ use retention::backup::State;
 use tempfile::TempDir;
 
 use daemon::Daemon;
+use disks::SmallDisks;
 use mongod::{Mongod, REPLICA_SET};
 use process::{GLANCE, lost_a_port};
 use sftp::Sftp;
@@ -53,6 +56,14 @@ pub(crate) struct Options {
     pub(crate) grace_seconds: u64,
     /// Further lines of the configuration: whole sections.
     pub(crate) sections: String,
+    /// How many members the replica set has: one, or three of which the last is an arbiter.
+    pub(crate) members: usize,
+    /// A small file system for the appliance's state, of so many bytes.
+    pub(crate) state_disk_bytes: Option<u64>,
+    /// A small file system for MongoDB's data, of so many bytes.
+    pub(crate) mongodb_disk_bytes: Option<u64>,
+    /// How often the daemon has to say that its work goes on.
+    pub(crate) watchdog: Option<Duration>,
 }
 
 impl Default for Options {
@@ -63,6 +74,10 @@ impl Default for Options {
             admin_password: "Correct-Horse-7-Staple".into(),
             grace_seconds: 2,
             sections: String::new(),
+            members: 1,
+            state_disk_bytes: None,
+            mongodb_disk_bytes: None,
+            watchdog: None,
         }
     }
 }
@@ -83,12 +98,23 @@ where
 }
 
 /// The program under test and its configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Program {
     /// The binary.
     pub(crate) path: PathBuf,
     /// `retention.toml`.
     pub(crate) config: PathBuf,
+    /// The small file systems that it is to see.
+    pub(crate) disks: Option<Arc<SmallDisks>>,
+}
+
+impl Program {
+    /// A short run of it, with its configuration.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = process::within(self.disks.as_deref(), &self.path);
+        command.arg("--config").arg(&self.config);
+        command
+    }
 }
 
 /// A whole appliance.
@@ -125,20 +151,31 @@ impl World {
             fs::create_dir(place(name))?;
             fs::set_permissions(place(name), Permissions::from_mode(0o700))?;
         }
-        let mongod =
-            Mongod::start(&options.mongod_series, &place("mongodb"), &place("logs/mongod.log"))
-                .await?;
+        let disks = small_disks(options, directory.path()).await?;
+        let mongod = Mongod::new(
+            &options.mongod_series,
+            options.members,
+            &place("mongodb"),
+            &place("logs"),
+            disks.clone(),
+        );
+        let mut mongod = mongod?;
+        mongod.resume().await?;
         let (sftp_port, portal_port) = (process::free_port()?, process::free_port()?);
         let sftp = Sftp::new(&place("client"), sftp_port, &uploader()?)?;
-        let program = Program { path: binary()?, config: place("retention.toml") };
+        let program = Program { path: binary()?, config: place("retention.toml"), disks };
         write_secrets(&place("secrets"), options)?;
         let config = Configuration { options, sftp: &sftp, sftp_port, portal_port };
         fs::write(&program.config, config.text(directory.path(), &mongod))?;
 
         let sshd = Sshd::start(program.clone(), sftp_port, &place("logs/sshd.log")).await?;
-        sftp.trust(&place("state/sftp-server/host_key_ed25519.pub"))?;
+        sftp.trust(&outside(
+            program.disks.as_deref(),
+            &place("state/sftp-server/host_key_ed25519.pub"),
+        ))?;
         sshd.authorize(&sftp.public_key())?;
-        let daemon = Daemon::new(program.clone(), &place("logs/daemon.log"), place("notify"));
+        let (log, notify) = (place("logs/daemon.log"), place("notify"));
+        let daemon = Daemon::new(program.clone(), &log, notify, options.watchdog);
         let ended = HashSet::new();
         let mut world =
             Self { sftp, daemon, sshd, mongod, program, portal_port, sftp_port, ended, directory };
@@ -213,11 +250,15 @@ impl World {
 
     /// What `retention status --json` says.
     pub(crate) fn status(&self) -> anyhow::Result<serde_json::Value> {
-        let Program { path, config } = &self.program;
-        let output =
-            Command::new(path).args(["status", "--json", "--config"]).arg(config).output()?;
-        let errors = String::from_utf8_lossy(&output.stderr);
-        serde_json::from_slice(&output.stdout).with_context(|| format!("status said: {errors}"))
+        let (_, said, errors) = self.run(&["status", "--json"])?;
+        serde_json::from_str(&said).with_context(|| format!("status said: {errors}"))
+    }
+
+    /// Runs a command of the program to its end: how it ended, and what it said where.
+    pub(crate) fn run(&self, arguments: &[&str]) -> anyhow::Result<(ExitStatus, String, String)> {
+        let output = self.program.command().args(arguments).output()?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok((output.status, text(&output.stdout), text(&output.stderr)))
     }
 
     /// The portal's address.
@@ -232,12 +273,22 @@ impl World {
 
     /// The directory that the uploading client writes to.
     pub(crate) fn inbox(&self) -> PathBuf {
-        self.directory.path().join("state/sftp/inbox")
+        self.state_directory().join("sftp/inbox")
     }
 
     /// The appliance's state.
     pub(crate) fn state_directory(&self) -> PathBuf {
-        self.directory.path().join("state")
+        outside(self.program.disks.as_deref(), &self.directory.path().join("state"))
+    }
+
+    /// MongoDB's data.
+    pub(crate) fn mongodb_directory(&self) -> PathBuf {
+        outside(self.program.disks.as_deref(), &self.directory.path().join("mongodb"))
+    }
+
+    /// A secret's file.
+    pub(crate) fn secret(&self, name: &str) -> PathBuf {
+        self.directory.path().join("secrets").join(name)
     }
 
     /// A place for files of a test's own, that goes with the world.
@@ -256,6 +307,31 @@ impl Drop for World {
             }
         }
     }
+}
+
+/// Where something is found from outside the file systems that the world's programs see.
+fn outside(disks: Option<&SmallDisks>, path: &Path) -> PathBuf {
+    disks.map_or_else(|| path.to_owned(), |disks| disks.from_outside(path))
+}
+
+async fn small_disks(
+    options: &Options,
+    directory: &Path,
+) -> anyhow::Result<Option<Arc<SmallDisks>>> {
+    let mut disks = Vec::new();
+    for (name, bytes) in
+        [("state", options.state_disk_bytes), ("mongodb", options.mongodb_disk_bytes)]
+    {
+        if let Some(bytes) = bytes {
+            fs::create_dir_all(directory.join(name))?;
+            disks.push((directory.join(name), bytes));
+        }
+    }
+    if disks.is_empty() {
+        return Ok(None);
+    }
+    let mounted = SmallDisks::mount(&disks, &directory.join("logs/disks.log")).await?;
+    Ok(Some(Arc::new(mounted)))
 }
 
 struct Configuration<'a> {

@@ -8,8 +8,12 @@ use super::output;
 use crate::{
     appliance,
     config::Config,
-    health::{self, Part, Report},
+    health::{self, Claimed, Line, Part, Report},
+    intake::places::Places,
 };
+
+/// Between two lines of one part.
+const NEXT_LINE: &str = "\n                   ";
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -24,10 +28,12 @@ impl Status {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let report = runtime.block_on(async {
             let store = appliance::store(config)?;
-            let now = jiff::Timestamp::now();
-            anyhow::Ok(
-                health::report(&store, config.state_directory(), config.sftp().listen, now).await,
-            )
+            let (state, now) = (config.state_directory(), jiff::Timestamp::now());
+            let claimed = Places::new(state).claimed_files().map(|files| {
+                let files = files.into_iter();
+                files.map(|file| Claimed { upload: file.upload, name: file.name }).collect()
+            });
+            anyhow::Ok(health::report(&store, state, config.sftp().listen, claimed, now).await)
         })?;
         if self.json {
             output::print_json(&report)?;
@@ -43,8 +49,8 @@ fn describe(report: &Report) -> String {
     let mut text = String::new();
     let mut row = |name: &str, part: Result<String, &String>| {
         let _ = match part {
-            Ok(said) => writeln!(text, "{name:<9} ok      {said}"),
-            Err(why) => writeln!(text, "{name:<9} trouble {why}"),
+            Ok(said) => writeln!(text, "{name:<10} ok      {said}"),
+            Err(why) => writeln!(text, "{name:<10} trouble {why}"),
         };
     };
     row("SFTP", part(&report.sftp, |sftp| format!("{} {}", sftp.address, sftp.banner)));
@@ -91,27 +97,31 @@ fn describe(report: &Report) -> String {
                     )
                 })
                 .collect::<Vec<_>>()
-                .join("\n                  "),
+                .join(NEXT_LINE),
         }),
     );
     row(
         "Backups",
         part(&report.backups, |lines| match lines.as_slice() {
             [] => "none yet".to_owned(),
-            some => some
-                .iter()
-                .map(|line| {
-                    let reason = line
-                        .reason
-                        .as_deref()
-                        .map_or(String::new(), |reason| format!(": {reason}"));
-                    format!("{} {}{reason}", line.file, line.state)
-                })
-                .collect::<Vec<_>>()
-                .join("\n                  "),
+            some => lines_of(some),
         }),
     );
+    let unresolved = match &report.unresolved {
+        Part::Ok(lines) if lines.is_empty() => Ok("none".to_owned()),
+        Part::Ok(lines) => Err(lines_of(lines)),
+        Part::Error(why) => Err(why.clone()),
+    };
+    row("Unresolved", unresolved.as_ref().map(Clone::clone));
     text
+}
+
+fn lines_of(lines: &[Line]) -> String {
+    let lines = lines.iter().map(|line| {
+        let reason = line.reason.as_deref().map_or(String::new(), |reason| format!(": {reason}"));
+        format!("{} {}{reason}", line.file, line.state)
+    });
+    lines.collect::<Vec<_>>().join(NEXT_LINE)
 }
 
 fn part<T>(part: &Part<T>, say: impl FnOnce(&T) -> String) -> Result<String, &String> {

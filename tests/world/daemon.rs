@@ -20,13 +20,21 @@ pub(crate) struct Daemon {
     program: Program,
     log: PathBuf,
     notify_path: PathBuf,
+    watchdog: Option<Duration>,
     running: Option<(Process, UnixDatagram)>,
 }
 
 impl Daemon {
     /// The daemon, not yet started. `notify_path` is where it will say that it is ready.
-    pub(crate) fn new(program: Program, log: &Path, notify_path: PathBuf) -> Self {
-        Self { program, log: log.to_owned(), notify_path, running: None }
+    ///
+    /// With a `watchdog` it has to say that often that its work goes on.
+    pub(crate) fn new(
+        program: Program,
+        log: &Path,
+        notify_path: PathBuf,
+        watchdog: Option<Duration>,
+    ) -> Self {
+        Self { program, log: log.to_owned(), notify_path, watchdog, running: None }
     }
 
     /// Starts it and does not wait for anything.
@@ -35,13 +43,17 @@ impl Daemon {
             fs::remove_file(&self.notify_path)?;
         }
         let notify = UnixDatagram::bind(&self.notify_path)?;
-        let Program { path, config } = &self.program;
-        let process = Process::start("retention run", path, &self.log, |command| {
+        let Program { path, config, disks } = &self.program;
+        let (disks, name) = (disks.as_deref(), "retention run");
+        let process = Process::start_within(disks, name, path, &self.log, |command| {
             command.args(["run", "--config"]).arg(config);
             command.env("NOTIFY_SOCKET", &self.notify_path).env("RUST_BACKTRACE", "1");
             // What the systemd around us, if any, meant for us and not for it.
             for name in ["JOURNAL_STREAM", "CREDENTIALS_DIRECTORY", "WATCHDOG_USEC"] {
                 command.env_remove(name);
+            }
+            if let Some(watchdog) = self.watchdog {
+                command.env("WATCHDOG_USEC", watchdog.as_micros().to_string());
             }
         })?;
         self.running = Some((process, notify));
@@ -69,6 +81,35 @@ impl Daemon {
                 bail!("the daemon is not ready after {patience:?}; it said:\n{said}");
             }
         }
+    }
+
+    /// Sends it a signal; with `SIGSTOP` it stands still.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        if let Some((process, _)) = &mut self.running {
+            process.signal(signal);
+        }
+    }
+
+    /// Waits for the watchdog to be fed anew, for `patience` at most; returns whether it was.
+    pub(crate) async fn feeds_watchdog(&mut self, patience: Duration) -> anyhow::Result<bool> {
+        let Some((process, notify)) = &mut self.running else {
+            bail!("the daemon was not started");
+        };
+        let mut message = [0; 4096];
+        // What was said before this was asked.
+        while notify.try_recv(&mut message).is_ok() {}
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            let heard = tokio::time::timeout(GLANCE, notify.recv(&mut message)).await;
+            if let Ok(length) = heard {
+                let text = String::from_utf8_lossy(&message[..length?]).into_owned();
+                if text.lines().any(|line| line == "WATCHDOG=1") {
+                    return Ok(true);
+                }
+            }
+            process.still_runs()?;
+        }
+        Ok(false)
     }
 
     /// Ends it with `signal` and waits until it has ended. Returns how long that took.

@@ -1,20 +1,26 @@
-//! A real `mongod`: a replica set of one on a free loopback port.
+//! A real `mongod`: a replica set on free loopback ports, of one member, or of a primary, a
+//! secondary and an arbiter.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
 use mongodb::{
     Client,
-    bson::doc,
+    bson::{Document, doc},
     options::{ClientOptions, ServerAddress},
 };
 use nix::sys::signal::Signal;
 
-use super::process::{self, GLANCE, Process};
+use super::{
+    disks::SmallDisks,
+    process::{self, GLANCE, Process},
+};
 
 /// The name of the replica set.
 pub(crate) const REPLICA_SET: &str = "rs0";
@@ -22,77 +28,149 @@ pub(crate) const REPLICA_SET: &str = "rs0";
 /// How long a server may take until it accepts writes; it is usually two seconds.
 const START: Duration = Duration::from_secs(90);
 
-/// A server.
+/// The replica set.
 pub(crate) struct Mongod {
     program: PathBuf,
+    disks: Option<Arc<SmallDisks>>,
+    members: Vec<Member>,
+    client: Client,
+}
+
+/// A server of it.
+struct Member {
     directory: PathBuf,
     log: PathBuf,
     port: u16,
     process: Option<Process>,
+    /// A client that asks this one server, whatever it is.
     client: Client,
 }
 
 impl Mongod {
-    /// Starts a server of a series (`4.2`, `4.4`, `6.0`) with its data in `directory`,
-    /// and waits until it accepts writes.
-    pub(crate) async fn start(series: &str, directory: &Path, log: &Path) -> anyhow::Result<Self> {
+    /// Servers of a series (`4.2`, `4.4`, `6.0`) with their data in `directory`, not yet started.
+    pub(crate) fn new(
+        series: &str,
+        members: usize,
+        directory: &Path,
+        logs: &Path,
+        disks: Option<Arc<SmallDisks>>,
+    ) -> anyhow::Result<Self> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/mongod");
         // It may have to fetch one first, and says so.
         let script = process::output(Command::new(script).arg(series).stderr(Stdio::inherit()))?;
-        let program = script.trim().into();
-        let port = process::free_port()?;
-        let mut mongod = Self {
-            program,
-            directory: directory.to_owned(),
-            log: log.to_owned(),
-            port,
-            process: None,
-            client: connect(port)?,
+        let member = |number: usize| {
+            let (name, directory) = match number {
+                0 => ("mongod.log".to_owned(), directory.to_owned()),
+                _ => (format!("mongod-{number}.log"), directory.with_extension(number.to_string())),
+            };
+            fs::create_dir_all(&directory)?;
+            let port = process::free_port()?;
+            let client = connect(&[port])?;
+            anyhow::Ok(Member { directory, log: logs.join(name), port, process: None, client })
         };
-        mongod.resume().await?;
-        Ok(mongod)
+        let members = (0..members).map(member).collect::<anyhow::Result<Vec<_>>>()?;
+        let ports: Vec<u16> = members.iter().take(2).map(|member| member.port).collect();
+        Ok(Self { program: script.trim().into(), disks, members, client: connect(&ports)? })
     }
 
-    /// Starts the server again on the data it has, and waits until it accepts writes.
+    /// Starts every server that does not run, on the data it has, and waits until the set accepts
+    /// writes.
     pub(crate) async fn resume(&mut self) -> anyhow::Result<()> {
-        let (port, directory) = (self.port.to_string(), &self.directory);
-        let mut process = Process::start("mongod", &self.program, &self.log, |command| {
+        for number in 0..self.members.len() {
+            if self.members[number].process.is_none() {
+                self.resume_member(number)?;
+            }
+        }
+        let deadline = Instant::now() + START;
+        while !self.is_ready().await {
+            for member in &mut self.members {
+                let Some(process) = &mut member.process else { continue };
+                process.still_runs()?;
+                if Instant::now() > deadline {
+                    let said = process.last_words();
+                    bail!("mongod is not ready after {START:?}; it said:\n{said}");
+                }
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+        Ok(())
+    }
+
+    /// Starts a server, and does not wait for anything.
+    pub(crate) fn resume_member(&mut self, number: usize) -> anyhow::Result<()> {
+        let of_one = self.members.len() == 1;
+        let member = &mut self.members[number];
+        let (port, directory, disks) = (member.port.to_string(), &member.directory, &self.disks);
+        let (disks, program) = (disks.as_deref(), &self.program);
+        let process = Process::start_within(disks, "mongod", program, &member.log, |command| {
             command.args(["--replSet", REPLICA_SET, "--bind_ip", "127.0.0.1", "--port", &port]);
             command.arg("--dbpath").arg(directory);
             command.args(["--wiredTigerCacheSizeGB", "0.25", "--nounixsocket"]);
             command.args(["--setParameter", "diagnosticDataCollectionEnabled=false"]);
-        })?;
-        let deadline = Instant::now() + START;
-        while !self.accepts_writes().await {
-            process.still_runs()?;
-            if Instant::now() > deadline {
-                bail!("mongod is not ready after {START:?}; it said:\n{}", process.last_words());
+            if !of_one {
+                // What a set with an arbiter wants.
+                command.args(["--enableMajorityReadConcern", "false"]);
             }
-            tokio::time::sleep(GLANCE).await;
-        }
-        self.process = Some(process);
+        });
+        member.process = Some(process?);
         Ok(())
     }
 
-    /// Stops the server and keeps its data.
+    /// Stops every server and keeps its data.
     pub(crate) async fn stop(&mut self, signal: Signal) -> anyhow::Result<()> {
-        if let Some(mut process) = self.process.take() {
+        for number in 0..self.members.len() {
+            self.stop_member(number, signal).await?;
+        }
+        Ok(())
+    }
+
+    /// Stops a server and keeps its data.
+    pub(crate) async fn stop_member(
+        &mut self,
+        number: usize,
+        signal: Signal,
+    ) -> anyhow::Result<()> {
+        if let Some(mut process) = self.members[number].process.take() {
             process.signal(signal);
             process.wait(Duration::from_secs(60)).await?;
         }
         Ok(())
     }
 
-    /// Sends the server a signal; with `SIGSTOP` it is there and does not answer.
+    /// Sends every server a signal; with `SIGSTOP` it is there and does not answer.
     pub(crate) fn signal(&mut self, signal: Signal) {
-        if let Some(process) = &mut self.process {
+        for number in 0..self.members.len() {
+            self.signal_member(number, signal);
+        }
+    }
+
+    /// Sends a server a signal.
+    pub(crate) fn signal_member(&mut self, number: usize, signal: Signal) {
+        if let Some(process) = &mut self.members[number].process {
             process.signal(signal);
         }
     }
 
-    /// Host and port.
+    /// Whether a server ended by itself.
+    pub(crate) fn ended(&mut self) -> bool {
+        let mut processes = self.members.iter_mut().filter_map(|member| member.process.as_mut());
+        processes.any(|process| process.ended().is_some())
+    }
+
+    /// Which server is primary, and which is secondary.
+    pub(crate) async fn roles(&self) -> anyhow::Result<(usize, usize)> {
+        for number in 0..2 {
+            if self.hello(number).await?.get_bool("ismaster")? {
+                return Ok((number, 1 - number));
+            }
+        }
+        bail!("no server is primary")
+    }
+
+    /// Hosts and ports.
     pub(crate) fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        let addresses: Vec<String> = self.members.iter().map(Member::address).collect();
+        addresses.join(",")
     }
 
     /// Where a client finds the replica set.
@@ -105,32 +183,68 @@ impl Mongod {
         &self.client
     }
 
-    async fn accepts_writes(&self) -> bool {
-        let admin = self.client.database("admin");
-        let Ok(hello) = admin.run_command(doc! { "isMaster": 1 }).await else {
-            return false;
+    /// A client that asks one server, whatever it is.
+    pub(crate) fn client_of(&self, number: usize) -> &Client {
+        &self.members[number].client
+    }
+
+    async fn hello(&self, number: usize) -> anyhow::Result<Document> {
+        let admin = self.members[number].client.database("admin");
+        Ok(admin.run_command(doc! { "isMaster": 1 }).await?)
+    }
+
+    /// Whether a primary accepts writes and every other server is what it is to be.
+    async fn is_ready(&self) -> bool {
+        let mut primary = false;
+        for number in 0..self.members.len() {
+            let Ok(hello) = self.hello(number).await else { return false };
+            if !hello.contains_key("setName") {
+                if number == 0 {
+                    self.initiate().await;
+                }
+                return false;
+            }
+            let is = |role| hello.get_bool(role).unwrap_or(false);
+            primary |= is("ismaster");
+            if !is("ismaster") && !is("secondary") && !is("arbiterOnly") {
+                return false;
+            }
+        }
+        primary
+    }
+
+    async fn initiate(&self) {
+        let members = self.members.iter().zip(0..).map(|(member, number)| {
+            doc! { "_id": number, "host": member.address(), "arbiterOnly": number == 2 }
+        });
+        let config = doc! {
+            "_id": REPLICA_SET,
+            "members": members.collect::<Vec<_>>(),
+            "settings": { "electionTimeoutMillis": 2000 },
         };
-        if hello.get_bool("ismaster").unwrap_or(false) {
-            return true;
-        }
-        if !hello.contains_key("setName") {
-            let member = doc! { "_id": 0, "host": self.address() };
-            let config = doc! { "_id": REPLICA_SET, "members": [member] };
-            // A server that is only just starting refuses, and is asked again.
-            let _ = admin.run_command(doc! { "replSetInitiate": config }).await;
-        }
-        false
+        // A server that is only just starting refuses, and is asked again.
+        let admin = self.members[0].client.database("admin");
+        let _ = admin.run_command(doc! { "replSetInitiate": config }).await;
     }
 }
 
-/// A client that asks this one server, whether it is a primary or not.
-fn connect(port: u16) -> anyhow::Result<Client> {
-    let address = ServerAddress::Tcp { host: "127.0.0.1".into(), port: Some(port) };
-    let options = ClientOptions::builder()
-        .hosts(vec![address])
-        .direct_connection(true)
+impl Member {
+    fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+}
+
+/// A client of the one server on a port, primary or not, or of the set with data on several.
+fn connect(ports: &[u16]) -> anyhow::Result<Client> {
+    let address = |port: &u16| ServerAddress::Tcp { host: "127.0.0.1".into(), port: Some(*port) };
+    let mut options = ClientOptions::builder()
+        .hosts(ports.iter().map(address).collect::<Vec<_>>())
+        .direct_connection(ports.len() == 1)
         .server_selection_timeout(Duration::from_millis(500))
         .connect_timeout(Duration::from_secs(2))
         .build();
+    if ports.len() > 1 {
+        options.repl_set_name = Some(REPLICA_SET.into());
+    }
     Client::with_options(options).context("cannot make a MongoDB client")
 }

@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashSet,
+    ffi::OsStr,
     fs::{self, File, OpenOptions},
     io,
     net::{Ipv4Addr, TcpListener},
@@ -21,6 +22,8 @@ use nix::{
     sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
+
+use super::disks::SmallDisks;
 
 /// Between two looks at something that tells nobody when it changes.
 pub(crate) const GLANCE: Duration = Duration::from_millis(20);
@@ -46,10 +49,21 @@ impl Process {
         log: &Path,
         arrange: impl FnOnce(&mut Command),
     ) -> anyhow::Result<Self> {
+        Self::start_within(None, name, program, log, arrange)
+    }
+
+    /// Starts `program` where small file systems are, if there are any.
+    pub(crate) fn start_within(
+        disks: Option<&SmallDisks>,
+        name: &str,
+        program: &Path,
+        log: &Path,
+        arrange: impl FnOnce(&mut Command),
+    ) -> anyhow::Result<Self> {
         let open = || OpenOptions::new().create(true).append(true).open(log);
         let output = open().and_then(|file| Ok((file.try_clone()?, file)));
         let (output, errors) = output.with_context(|| format!("cannot write {}", log.display()))?;
-        let mut command = Command::new("setpriv");
+        let mut command = within(disks, "setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(program);
         command.process_group(0).stdin(Stdio::null()).stdout(output).stderr(errors);
         arrange(&mut command);
@@ -166,6 +180,17 @@ pub(crate) fn free_port() -> anyhow::Result<u16> {
 pub(crate) fn lost_a_port(error: &anyhow::Error) -> bool {
     let text = format!("{error:#}").to_lowercase();
     text.contains("address already in use") || text.contains("addrinuse")
+}
+
+/// A command that runs where small file systems are, if there are any.
+pub(crate) fn within(disks: Option<&SmallDisks>, program: impl AsRef<OsStr>) -> Command {
+    let Some(disks) = disks else {
+        return Command::new(program);
+    };
+    let enter = disks.enter();
+    let mut command = Command::new(&enter[0]);
+    command.args(&enter[1..]).arg(program);
+    command
 }
 
 /// Runs a short program to its end and returns what it printed. What it says is in the error,

@@ -2,7 +2,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
     time::{Duration, Instant},
 };
 
@@ -40,8 +39,9 @@ impl Sshd {
 
     /// Starts the endpoint again.
     pub(crate) async fn resume(&mut self) -> anyhow::Result<()> {
-        let Program { path, config } = &self.program;
-        let mut process = Process::start("retention sftp serve", path, &self.log, |command| {
+        let Program { path, config, disks } = &self.program;
+        let (disks, name) = (disks.as_deref(), "retention sftp serve");
+        let mut process = Process::start_within(disks, name, path, &self.log, |command| {
             command.args(["sftp", "serve", "--config"]).arg(config);
         })?;
         let deadline = Instant::now() + START;
@@ -60,9 +60,8 @@ impl Sshd {
 
     /// Lets the holder of the public key in `file` upload.
     pub(crate) fn authorize(&self, file: &Path) -> anyhow::Result<()> {
-        let Program { path, config } = &self.program;
-        let mut command = Command::new(path);
-        command.args(["key", "add"]).arg(file).arg("--config").arg(config);
+        let mut command = self.program.command();
+        command.args(["key", "add"]).arg(file);
         process::output(&mut command).map(drop)
     }
 
