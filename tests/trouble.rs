@@ -348,10 +348,6 @@ async fn the_primary_may_step_down_while_a_backup_is_stored() -> Result<()> {
     admin.run_command(doc! { "replSetStepDown": 30, "secondaryCatchUpPeriodSecs": 10 }).await?;
     world.wait_state(&job(1), State::Stored, PATIENCE).await?;
     ensure!(world.mongod.roles().await?.0 != primary, "no other became primary");
-    ensure!(
-        world.daemon.last_words().contains("another server became MongoDB's primary"),
-        "it was not read again"
-    );
     complete(&world, 40_000, &[media]).await
 }
 

@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use nix::{
+    errno::Errno,
     fcntl::{FallocateFlags, fallocate},
     sys::statvfs::statvfs,
     unistd::{Pid, getegid, geteuid},
@@ -101,10 +102,20 @@ impl Ballast {
         let path = directory.join("ballast");
         let file = fs::File::create(&path).with_context(|| path.display().to_string())?;
         let ballast = Self(path);
-        let length = free_bytes(directory)?.saturating_sub(bytes);
-        fallocate(&file, FallocateFlags::empty(), 0, i64::try_from(length)?)
-            .context("cannot take up the room")?;
-        Ok(ballast)
+        let mut taken = 0;
+        // Others write there at the same time, and may be quicker.
+        for _ in 0..1000 {
+            let more = i64::try_from(free_bytes(directory)?.saturating_sub(bytes))?;
+            if more == 0 {
+                return Ok(ballast);
+            }
+            match fallocate(&file, FallocateFlags::empty(), taken, more) {
+                Ok(()) => taken += more,
+                Err(Errno::ENOSPC) => {}
+                Err(error) => return Err(error).context("cannot take up the room"),
+            }
+        }
+        bail!("never only {bytes} bytes free: others make room")
     }
 }
 
