@@ -107,7 +107,7 @@ async fn demonstrate(arguments: Arguments, reported: &AtomicBool) -> Result<Exit
         admin_password: invented_secret("-"),
         // Nobody resumes an upload here, so one that is cut off is refused soon.
         grace_seconds: 3,
-        sections: String::new(),
+        ..Options::default()
     };
     say(&format!("Starting MongoDB {}, sshd and the daemon ...", arguments.mongod));
     let mut world = World::start(options.clone()).await?;
