@@ -156,13 +156,13 @@ pub async fn report<E: std::error::Error>(
 ) -> Report {
     let (mongodb, backups, unresolved, sftp) =
         tokio::join!(ask(store), newest(store), unresolved(store), endpoint(sftp));
-    let unresolved =
-        match unresolved {
-            Part::Error(_) if !mongodb.is_ok() => Part::new(claimed.map(|claimed| {
-                claimed.into_iter().map(|one| waiting_for_mongodb(one, now)).collect()
-            })),
-            other => other,
-        };
+    let unresolved = match unresolved {
+        Part::Error(_) if !mongodb.is_ok() => Part::new(
+            claimed
+                .map(|claimed| claimed.iter().map(|one| waiting_for_mongodb(one, now)).collect()),
+        ),
+        other => other,
+    };
     let mut report = Report {
         at: now,
         ok: false,
@@ -213,7 +213,7 @@ async fn unresolved(store: &Store) -> Part<Vec<Line>> {
     }
 }
 
-fn waiting_for_mongodb(claimed: Claimed, now: Timestamp) -> Line {
+fn waiting_for_mongodb(claimed: &Claimed, now: Timestamp) -> Line {
     Line {
         job_id: claimed.name.job.to_string(),
         file: claimed.name.as_str().to_owned(),

@@ -179,11 +179,7 @@ fn whole(number: &Bson) -> Option<u64> {
     match number {
         Bson::Int32(number) => u64::try_from(*number).ok(),
         Bson::Int64(number) => u64::try_from(*number).ok(),
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "sizes of disks are far below 2^53"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "sizes of disks are far below 2^53")]
         Bson::Double(number) if *number >= 0.0 => Some(*number as u64),
         _ => None,
     }
