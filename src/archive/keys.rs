@@ -31,6 +31,8 @@ pub struct KeyRing {
 #[derive(Clone)]
 pub struct Unlocked {
     key: Option<usize>,
+    /// Which key was tried before all others for this entry.
+    first: usize,
     secret: Material,
 }
 
@@ -71,8 +73,7 @@ impl KeyRing {
     }
 
     /// The keys in the order in which they are tried.
-    fn order(&self) -> impl Iterator<Item = usize> + use<> {
-        let first = self.proved.load(Ordering::Relaxed);
+    fn order(&self, first: usize) -> impl Iterator<Item = usize> + use<> {
         let count = self.keys.len();
         std::iter::once(first)
             .chain((0..count).filter(move |key| *key != first))
@@ -86,8 +87,9 @@ impl KeyRing {
     ) -> Result<Vec<Unlocked>, Error> {
         let mut heads =
             ids.iter().map(|id| Head::read(archive, *id)).collect::<Result<Vec<_>, _>>()?;
-        for key in self.order() {
-            self.try_key(key, &mut heads);
+        let first = self.proved.load(Ordering::Relaxed);
+        for key in self.order(first) {
+            self.try_key(key, first, &mut heads);
             if heads.iter().all(|head| head.found.is_some()) {
                 break;
             }
@@ -108,23 +110,19 @@ impl KeyRing {
         id: EntryId,
         failed: &Unlocked,
     ) -> Option<Unlocked> {
-        let failed = failed.key?;
-        // Always in the order of the ring here, so that no key is tried twice.
-        let proved = self.proved.load(Ordering::Relaxed);
-        let rank = |key: usize| if key == proved { 0 } else { key + 1 };
-        let mut later: Vec<usize> =
-            (0..self.keys.len()).filter(|key| rank(*key) > rank(failed)).collect();
-        later.sort_unstable_by_key(|key| rank(*key));
-        later.into_iter().find_map(|key| {
+        // Another key may have proved right since this entry was unlocked. The order is the
+        // one of then, or the right key would be taken for tried.
+        let (first, failed) = (failed.first, failed.key?);
+        self.order(first).skip_while(|key| *key != failed).skip(1).find_map(|key| {
             let mut heads = [Head::read(archive, id).ok()?];
-            self.try_key(key, &mut heads);
+            self.try_key(key, first, &mut heads);
             let [head] = heads;
             head.found
         })
     }
 
     /// Tries one key on all entries that none was found for yet.
-    fn try_key(&self, key: usize, heads: &mut [Head]) {
+    fn try_key(&self, key: usize, first: usize, heads: &mut [Head]) {
         let password = self.keys[key].reveal().as_bytes();
         let requests: Vec<Request<'_>> =
             heads.iter().filter(|head| head.found.is_none()).filter_map(Head::request).collect();
@@ -143,7 +141,7 @@ impl KeyRing {
                     .filter(|key| head.bytes.ends_with(key.verifier()))
                     .map(|key| Material::Aes(Arc::new(key))),
             };
-            head.found = secret.map(|secret| Unlocked { key: Some(key), secret });
+            head.found = secret.map(|secret| Unlocked { key: Some(key), first, secret });
         }
     }
 }
@@ -171,7 +169,7 @@ impl Head {
         }
         archive.read_at(&mut bytes, entry.data_start)?;
         let open = entry.protection == Protection::None;
-        let found = open.then_some(Unlocked { key: None, secret: Material::None });
+        let found = open.then_some(Unlocked { key: None, first: 0, secret: Material::None });
         Ok(Self { id, protection: entry.protection, bytes, found })
     }
 

@@ -107,6 +107,26 @@ fn a_key_that_passes_the_quick_test_of_zipcrypto_by_chance_is_not_the_last_word(
 }
 
 #[test]
+fn a_key_that_proves_right_elsewhere_meanwhile_is_still_tried() {
+    let many: Vec<String> = (0..600).map(|n| format!("Wr0ng!key{n}")).collect();
+    let mut ring: Vec<&str> = many.iter().map(String::as_str).collect();
+    ring.push(KEY);
+    let keys = keys(&ring);
+    let bytes = sample();
+    let archive = Archive::open(on_disk(&bytes), &LIMITS).expect("a good archive");
+    let ids: Vec<EntryId> = archive.entries().map(|(id, _)| id).collect();
+    // Among 600 wrong keys some pass the quick test of ZipCrypto, and one of them is found here.
+    let mut unlocked = archive.unlock(&ids, &keys).expect("keys");
+    for (id, unlocked) in ids.iter().zip(&mut unlocked) {
+        let read = archive.check(*id, &keys, unlocked, |contents| {
+            let mut bytes = Vec::new();
+            contents.read_to_end(&mut bytes).map(|_| bytes.len())
+        });
+        assert_eq!(read.expect("the right key is there"), 760, "{}", archive.name(*id));
+    }
+}
+
+#[test]
 fn an_archive_cut_off_anywhere_is_refused() {
     let good = sample();
     for length in 0..good.len() {

@@ -79,6 +79,7 @@ impl Store {
             .collection::<RawDocumentBuf>(schema::MEDIA_CHUNKS)
             .insert_many(documents)
             .ordered(false)
+            .write_concern(self.bulk.clone())
             .await;
         ignore_known(outcome.map(|_| ()), "store media")
     }
@@ -99,8 +100,9 @@ impl Store {
                 "metadata": { "backup": medium.backup.as_ref().map(JobId::to_string) },
             }
         });
-        let outcome =
-            self.collection(schema::MEDIA_FILES).insert_many(documents).ordered(false).await;
+        let files = self.collection(schema::MEDIA_FILES);
+        let insert = files.insert_many(documents).ordered(false);
+        let outcome = insert.write_concern(self.bulk.clone()).await;
         ignore_known(outcome.map(|_| ()), "store media")
     }
 

@@ -50,7 +50,7 @@ struct Known {
 }
 
 impl Store {
-    /// Stores records of one dataset that `origin` brought, acknowledged by most members.
+    /// Stores records of one dataset that `origin` brought, acknowledged by the primary.
     pub async fn insert_records(
         &self,
         dataset: Dataset,
@@ -60,7 +60,8 @@ impl Store {
         let documents: Vec<&RawDocumentBuf> =
             records.iter().map(|record| &record.document).collect();
         let collection = self.db.collection::<RawDocumentBuf>(schema::collection(dataset));
-        let outcome = collection.insert_many(documents).ordered(false).await;
+        let insert = collection.insert_many(documents).ordered(false);
+        let outcome = insert.write_concern(self.bulk.clone()).await;
         let taken = match outcome {
             Ok(_) => Vec::new(),
             Err(error) => taken_ids(error)?,
@@ -95,7 +96,8 @@ impl Store {
             }
             let documents = next.iter().map(|(_, document)| document);
             let collection = self.db.collection::<RawDocumentBuf>(schema::collection(dataset));
-            let taken = match collection.insert_many(documents).ordered(false).await {
+            let insert = collection.insert_many(documents).ordered(false);
+            let taken = match insert.write_concern(self.bulk.clone()).await {
                 Ok(_) => Vec::new(),
                 Err(error) => taken_ids(error)?,
             };
