@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use futures_util::TryStreamExt;
 use mongodb::{
     bson::{Binary, Bson, Document, doc, spec::BinarySubtype},
-    options::WriteConcern,
+    options::{Acknowledgment, WriteConcern},
 };
 use nix::{sys::signal::Signal, sys::stat::Mode, unistd::mkfifo};
 use retention::{
@@ -402,7 +402,7 @@ fn first_and(slow: &[u8], medium: &[u8]) -> Sample {
 /// Stores a medium on one server alone.
 async fn put_medium(world: &World, member: usize, bytes: &[u8]) -> Result<()> {
     let database = world.mongod.client_of(member).database("retention");
-    let alone = WriteConcern::builder().w(1_u32).build();
+    let alone = WriteConcern::builder().w(Acknowledgment::Nodes(1)).build();
     let id = hex::encode(Sha256::digest(bytes));
     let data = Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: bytes.to_vec() });
     let chunk = doc! { "files_id": &id, "n": 0, "data": data };

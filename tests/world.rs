@@ -311,7 +311,7 @@ impl Drop for World {
 
 /// Where something is found from outside the file systems that the world's programs see.
 fn outside(disks: Option<&SmallDisks>, path: &Path) -> PathBuf {
-    disks.map_or_else(|| path.to_owned(), |disks| disks.from_outside(path))
+    disks.map_or_else(|| path.to_owned(), |disks| disks.seen_from_outside(path))
 }
 
 async fn small_disks(

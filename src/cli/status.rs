@@ -112,7 +112,7 @@ fn describe(report: &Report) -> String {
         Part::Ok(lines) => Err(lines_of(lines)),
         Part::Error(why) => Err(why.clone()),
     };
-    row("Unresolved", unresolved.as_ref().map(Clone::clone));
+    row("Unresolved", unresolved.as_ref().cloned());
     text
 }
 

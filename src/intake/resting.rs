@@ -22,7 +22,7 @@ impl<'a, T> Resting<'a, T> {
 }
 
 impl<T: Taker> Taker for Resting<'_, T> {
-    const NAMES_MEDIA: bool = T::NAMES_MEDIA;
+    const KEEPS: bool = T::KEEPS;
 
     fn take_media(&self, media: Vec<CheckedMedium>) -> Result<(), Stop> {
         let _wait = self.pulse.wait();

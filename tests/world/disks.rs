@@ -77,7 +77,7 @@ impl SmallDisks {
     }
 
     /// Where something in them is found from outside.
-    pub(crate) fn from_outside(&self, path: &Path) -> PathBuf {
+    pub(crate) fn seen_from_outside(&self, path: &Path) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.pid()));
         root.join(path.strip_prefix("/").unwrap_or(path))
     }
