@@ -36,6 +36,42 @@ pub enum Action {
     AccountDeactivated,
 }
 
+impl Action {
+    /// All actions, in the order of the enum.
+    pub const ALL: [Self; 12] = [
+        Self::SignIn,
+        Self::SignInRefused,
+        Self::SignOut,
+        Self::List,
+        Self::View,
+        Self::Play,
+        Self::Download,
+        Self::Refused,
+        Self::AccountActivated,
+        Self::PasswordChanged,
+        Self::PermissionsChanged,
+        Self::AccountDeactivated,
+    ];
+
+    /// Its name in the log and in addresses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign-in",
+            Self::SignInRefused => "sign-in-refused",
+            Self::SignOut => "sign-out",
+            Self::List => "list",
+            Self::View => "view",
+            Self::Play => "play",
+            Self::Download => "download",
+            Self::Refused => "refused",
+            Self::AccountActivated => "account-activated",
+            Self::PasswordChanged => "password-changed",
+            Self::PermissionsChanged => "permissions-changed",
+            Self::AccountDeactivated => "account-deactivated",
+        }
+    }
+}
+
 /// One line of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -51,4 +87,18 @@ pub struct Event {
     pub subject: String,
     /// What else there is to say, such as the filter of a list.
     pub detail: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_has_one_name_wherever_it_stands() {
+        for (index, action) in Action::ALL.into_iter().enumerate() {
+            assert_eq!(action as usize, index, "{action:?}");
+            let stored = serde_json::to_value(action).expect("a name");
+            assert_eq!(stored, action.as_str(), "{action:?}");
+        }
+    }
 }

@@ -25,6 +25,7 @@ pub mod certificate;
 mod columns;
 mod disposition;
 mod errors;
+mod filter;
 mod gate;
 mod listener;
 mod mime;

@@ -79,7 +79,27 @@ pub(super) enum Cell {
     },
 }
 
+/// How much of a text a table shows, in characters.
+const SHORT_CHARS: usize = 300;
+
 impl Cell {
+    /// The same for a table: texts that go on and on are cut.
+    pub(super) fn short(self) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(shorten(text, SHORT_CHARS)),
+            Self::Id(text) => Self::Id(shorten(text, SHORT_CHARS)),
+            Self::Long(text) => Self::Long(shorten(text, SHORT_CHARS)),
+            Self::Person { name, detail } => Self::Person {
+                name: shorten(name, SHORT_CHARS),
+                detail: shorten(detail, SHORT_CHARS),
+            },
+            Self::Badge { tone, text } => Self::Badge { tone, text: shorten(text, SHORT_CHARS) },
+            Self::Mark { icon, text } => Self::Mark { icon, text: shorten(text, SHORT_CHARS) },
+            Self::Picture { src, alt } => Self::Picture { src, alt: shorten(alt, SHORT_CHARS) },
+            cell => cell,
+        }
+    }
+
     /// Whether a text has nowhere to break, as addresses and names of files have.
     pub(super) fn is_one_long_word(text: &str) -> bool {
         text.split(char::is_whitespace).any(|word| word.chars().count() > 24)
@@ -168,6 +188,16 @@ impl Pager {
     }
 }
 
+/// A text of at most so many characters, which says so if it was longer.
+pub(super) fn shorten(mut text: String, chars: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(chars) {
+        text.truncate(end);
+        text.truncate(text.trim_end().len());
+        text.push('…');
+    }
+    text
+}
+
 /// A number of bytes as people write it.
 pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["bytes", "kB", "MB", "GB", "TB"];
@@ -248,6 +278,20 @@ mod tests {
             [(0, "0"), (999, "999"), (1000, "1,000"), (12_345, "12,345"), (1_234_567, "1,234,567")]
         {
             assert_eq!(count(number), expected);
+        }
+    }
+
+    #[test]
+    fn tables_show_the_beginning_of_long_texts() {
+        for (text, expected) in
+            [("", ""), ("abc", "abc"), ("abcd", "abc…"), ("ab cd", "ab…"), ("好好好好", "好好好…")]
+        {
+            assert_eq!(shorten(text.into(), 3), expected);
+        }
+        let long = "x".repeat(25_000);
+        let person = Cell::Person { name: long.clone(), detail: long.clone() }.short();
+        for cell in [Cell::Text(long.clone()).short(), Cell::Long(long).short(), person] {
+            assert!(format!("{cell:?}").len() < 1000, "{cell:?}");
         }
     }
 

@@ -5,8 +5,10 @@
 
 use super::{Dataset, Fields, Scalar};
 
-/// How many characters of a text are kept as a view field. The record keeps all of them.
-pub const TEXT_LIMIT: usize = 2000;
+/// How many bytes of a text are kept as a view field, and so can be searched. The
+/// record keeps all of them. The store has room for this many in each of a
+/// dataset's fields beside the largest record.
+pub const TEXT_LIMIT_BYTES: usize = 24 * 1024;
 
 /// How a view field is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +41,7 @@ pub struct Field {
 /// A view field's value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// A text of at most [`TEXT_LIMIT`] characters.
+    /// A text of at most [`TEXT_LIMIT_BYTES`].
     Text(String),
     /// A whole number.
     Number(i64),
@@ -241,14 +243,9 @@ impl Field {
     }
 }
 
+/// The beginning of a text, cut between characters.
 fn cut(text: &str) -> String {
-    if text.len() <= TEXT_LIMIT {
-        return text.to_owned();
-    }
-    match text.char_indices().nth(TEXT_LIMIT) {
-        Some((end, _)) => text[..end].to_owned(),
-        None => text.to_owned(),
-    }
+    text[..text.floor_char_boundary(TEXT_LIMIT_BYTES)].to_owned()
 }
 
 #[cfg(test)]
@@ -305,6 +302,15 @@ mod tests {
 
     #[test]
     fn long_texts_are_cut_between_characters() {
-        assert_eq!(cut(&"好".repeat(TEXT_LIMIT + 5)).chars().count(), TEXT_LIMIT);
+        for (text, expected_bytes) in [
+            ("x".repeat(TEXT_LIMIT_BYTES), TEXT_LIMIT_BYTES),
+            ("x".repeat(TEXT_LIMIT_BYTES + 1), TEXT_LIMIT_BYTES),
+            ("好".repeat(TEXT_LIMIT_BYTES / 3 + 5), TEXT_LIMIT_BYTES / 3 * 3),
+            (format!("x{}", "好".repeat(TEXT_LIMIT_BYTES / 3)), TEXT_LIMIT_BYTES - 2),
+        ] {
+            let cut = cut(&text);
+            assert_eq!(cut.len(), expected_bytes);
+            assert!(text.starts_with(&cut));
+        }
     }
 }

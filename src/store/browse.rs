@@ -20,6 +20,8 @@ use crate::{
 mod filter;
 mod people;
 
+pub(super) use filter::pattern;
+
 /// The most rows that are counted; more are said to be more.
 pub const COUNT_LIMIT: u64 = 10_000;
 
@@ -35,6 +37,19 @@ pub enum Position {
     Before(Cursor),
     /// At its end.
     Last,
+}
+
+impl Position {
+    /// Whether there is a page before and one after a page at this place, if there
+    /// is `more` on the way that it was read.
+    pub(super) fn neighbours(&self, more: bool) -> (bool, bool) {
+        match self {
+            Self::First => (false, more),
+            Self::After(_) => (true, more),
+            Self::Before(_) => (more, true),
+            Self::Last => (more, false),
+        }
+    }
 }
 
 /// Which end of time comes first.
@@ -56,6 +71,8 @@ pub struct Query {
     pub from: Option<Timestamp>,
     /// Nothing at or after this time.
     pub until: Option<Timestamp>,
+    /// Only records without a time, which lie in no range of times.
+    pub undated: bool,
     /// A text that one of the view's fields holds, or the name of a person in it.
     pub text: Option<String>,
     /// Staff and contacts as they were then; as they are now where it is missing.
@@ -79,6 +96,7 @@ impl Query {
             data_type,
             from: None,
             until: None,
+            undated: false,
             text: None,
             as_of: None,
             backup: None,
@@ -110,6 +128,8 @@ pub struct Page {
     pub next: Option<Cursor>,
     /// How many rows there are on all pages.
     pub total: Total,
+    /// How many records a range of times leaves out because they have no time.
+    pub undated: Total,
 }
 
 /// A record in a list.
@@ -195,8 +215,12 @@ impl Store {
             .map_err(Error::database(failed))?;
         let documents: Vec<Document> =
             found.try_collect().await.map_err(Error::database(failed))?;
+        let undated = match filter::without_time(query, &base) {
+            Some(filter) => self.total(query.data_type, filter).await?,
+            None => Total { count: 0, exact: true },
+        };
         let total = self.total(query.data_type, base).await?;
-        page(query, documents, total)
+        Ok(Page { undated, ..page(query, documents, total)? })
     }
 
     async fn total(&self, data_type: DataType, filter: Document) -> Result<Total, Error> {
@@ -306,17 +330,13 @@ fn page(query: &Query, mut documents: Vec<Document>, total: Total) -> Result<Pag
     if matches!(query.position, Position::Before(_) | Position::Last) {
         documents.reverse();
     }
-    let (before, after) = match query.position {
-        Position::First => (false, more),
-        Position::After(_) => (true, more),
-        Position::Before(_) => (more, true),
-        Position::Last => (more, false),
-    };
+    let (before, after) = query.position.neighbours(more);
     Ok(Page {
         previous: documents.first().filter(|_| before).and_then(filter::place),
         next: documents.last().filter(|_| after).and_then(filter::place),
         rows: documents.iter().map(row).collect::<Result<_, _>>()?,
         total,
+        undated: Total { count: 0, exact: true },
     })
 }
 

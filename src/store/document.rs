@@ -266,6 +266,7 @@ fn scalar(value: RawBsonRef<'_>) -> Option<Scalar<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::transcode::RECORD_LIMIT_BYTES;
 
     #[test]
     fn datasets_of_one_collection_have_no_key_in_common() {
@@ -280,6 +281,30 @@ mod tests {
         }
         for key in ["f1", "f1#", "f1#0", "f1#avatar", "f1#avatar-0", "f1#other-1", "f1#-1"] {
             assert!(key.parse::<RecordKey>().is_err(), "{key}");
+        }
+    }
+
+    /// The most that the server takes in one document.
+    const SERVER_LIMIT_BYTES: usize = 16 * 1024 * 1024;
+
+    /// A record with a very long text wherever one is looked for.
+    struct Long(String);
+
+    impl Fields for Long {
+        fn get(&self, _: &str) -> Option<Scalar<'_>> {
+            Some(Scalar::Text(self.0.as_str().into()))
+        }
+    }
+
+    #[test]
+    fn the_largest_record_fits_with_all_its_view_fields() {
+        let (long, raw) = (Long("好".repeat(100_000)), "x".repeat(RECORD_LIMIT_BYTES));
+        let medium = Some(MediumId::new([7; 32]));
+        for dataset in Dataset::ALL {
+            let record =
+                NewRecord::new(dataset, &Origin::unknown(), &long, medium, Raw::Text(&raw));
+            let size_bytes = record.size_bytes();
+            assert!(size_bytes < SERVER_LIMIT_BYTES - 64 * 1024, "{dataset}: {size_bytes}");
         }
     }
 }

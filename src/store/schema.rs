@@ -62,8 +62,14 @@ pub(super) async fn prepare(db: &Database) -> Result<(), Error> {
         false,
     )
     .await?;
-    build(db, AUDIT, &[doc! { "at": -1, "_id": -1 }, doc! { "account": 1, "at": -1 }], false)
-        .await?;
+    // The log by itself, and what one account did, one kind of event, and both.
+    let audit = [
+        doc! { "at": -1, "_id": -1 },
+        doc! { "account": 1, "at": -1, "_id": -1 },
+        doc! { "action": 1, "at": -1, "_id": -1 },
+        doc! { "account": 1, "action": 1, "at": -1, "_id": -1 },
+    ];
+    build(db, AUDIT, &audit, false).await?;
     build(db, MEDIA_CHUNKS, &[doc! { "files_id": 1, "n": 1 }], true).await?;
     build(
         db,

@@ -9,7 +9,10 @@ use crate::{
     audit::Action,
     config::Secret,
     portal::{errors::Error, request::Request},
-    store::{Cursor, accounts::Candidate, audit::AuditPage},
+    store::{
+        accounts::Candidate,
+        audit::{AuditPage, AuditQuery},
+    },
 };
 
 /// An account that is to be made.
@@ -166,17 +169,16 @@ impl Administrator {
         Ok(self.who.gate.store.set_active(name, active).await?)
     }
 
-    /// A page of the audit log. Looking at it is in it, too.
+    /// A page of the audit log. Looking at it is in it, too; `detail` says what was
+    /// looked for.
     pub(in crate::portal) async fn audit_page(
         &self,
         request: &Request,
-        account: Option<&str>,
-        before: Option<&Cursor>,
-        limit: u16,
+        query: &AuditQuery,
+        detail: Option<String>,
     ) -> Result<AuditPage, Error> {
-        let detail = account.map(|name| format!("of {name}"));
         self.who.write_down(request, Action::List, "/audit", detail).await?;
-        Ok(self.who.gate.store.audit_page(account, before, limit).await?)
+        Ok(self.who.gate.store.audit_page(query).await?)
     }
 
     async fn find(&self, name: &str) -> Result<Account, Error> {

@@ -1,33 +1,51 @@
 //! The audit log: who looked at what, and who changed what.
 
 use askama::Template;
-use form_urlencoded::byte_serialize;
+use jiff::civil::Date;
 use warp::reply::Response;
 
+use super::{ask, list};
 use crate::{
     audit::{Action, Event},
     portal::{
         answer,
         cells::{Cell, Head, Line, Nothing, Pager, Table},
         errors::Error,
+        filter::{Choice, Filter, Input},
         gate::{Administrator, Permit},
         request::Request,
         shell::{Here, Shell},
         zone::Zone,
     },
-    store::Cursor,
+    store::{audit::AuditQuery, browse::Position},
 };
 
+/// Where the log is.
+const PATH: &str = "/audit";
 /// How many events a page has.
 const SIZE: u16 = 100;
+/// The longest name of an account, in characters.
+const NAME_CHARS: usize = 320;
 
 #[derive(Template)]
 #[template(path = "audit.html", config = "src/portal/askama.toml")]
 struct AuditPage {
     shell: Shell,
-    account: String,
+    total: String,
+    filter: Filter,
     table: Table,
     pager: Pager,
+}
+
+/// What the log is asked for, as it stands in the address of its page.
+#[derive(Clone, Debug)]
+struct Ask {
+    account: Option<String>,
+    action: Option<Action>,
+    from: Option<Date>,
+    until: Option<Date>,
+    text: Option<String>,
+    position: Position,
 }
 
 /// A page of the audit log, the newest first.
@@ -35,21 +53,13 @@ pub(in crate::portal) async fn page(
     administrator: Administrator,
     request: Request,
 ) -> Result<Response, Error> {
-    let zone = Zone::of(&request);
-    let account = request.query("account");
-    let before = request.query("after").map(str::parse::<Cursor>).transpose();
-    let before = before.map_err(|_| Error::Input("That is not a place in this list.".into()))?;
-    let page = administrator.audit_page(&request, account, before.as_ref(), SIZE).await?;
-    let filter = account.map(|name| byte_serialize(name.as_bytes()).collect::<String>());
-    let path = match &filter {
-        Some(name) => format!("/audit?account={name}"),
-        None => "/audit".to_owned(),
-    };
-    let join = if filter.is_some() { '&' } else { '?' };
+    let (ask, zone) = (Ask::read(&request)?, Zone::of(&request));
+    let page = administrator.audit_page(&request, &ask.query(&zone), ask.detail()).await?;
     let shell = Shell::new(administrator.signed_in(), &request, Here::Audit, "Audit log");
     answer::page(&AuditPage {
         shell,
-        account: account.unwrap_or_default().to_owned(),
+        total: list::total(page.total, "event", "events"),
+        filter: ask.filter(),
         table: Table {
             caption: "Audit log".into(),
             heads: ["Date and time", "Account", "Did what", "To what", "From address"]
@@ -57,34 +67,116 @@ pub(in crate::portal) async fn page(
                 .into(),
             // To what else the account did.
             lead: 1,
-            lines: page.events.iter().map(|event| line(event, &zone)).collect(),
+            lines: page.events.iter().map(|event| line(event, &ask, &zone)).collect(),
             nothing: Nothing {
                 title: "No such event".into(),
-                advice: "Names of accounts have to be given in full.".into(),
+                advice: "Names of accounts have to be given in full, as they stand in the log."
+                    .into(),
             },
         },
-        pager: Pager {
-            first: before.is_some().then(|| path.clone()),
-            next: page.next.map(|cursor| format!("{path}{join}after={cursor}")),
-            ..Pager::default()
-        },
+        pager: ask::pager(page.previous.as_ref(), page.next.as_ref(), |place| ask.address(place)),
     })
 }
 
-fn line(event: &Event, zone: &Zone) -> Line {
+impl Ask {
+    fn read(request: &Request) -> Result<Self, Error> {
+        let (from, until) = ask::days(request)?;
+        let named = |name: &str| {
+            let action = Action::ALL.into_iter().find(|action| action.as_str() == name);
+            action.ok_or_else(|| Error::Input("That is nothing an account can do.".into()))
+        };
+        Ok(Self {
+            account: request.query("account").map(str::to_owned),
+            action: request.query("action").map(named).transpose()?,
+            from,
+            until,
+            text: ask::text(request)?,
+            position: ask::position(request)?,
+        })
+    }
+
+    /// The same as the store is asked.
+    fn query(&self, zone: &Zone) -> AuditQuery {
+        AuditQuery {
+            account: self.account.clone(),
+            action: self.action,
+            from: self.from.and_then(|day| zone.begin_of(day)),
+            until: self.until.and_then(|day| zone.end_of(day)),
+            text: self.text.clone(),
+            position: self.position.clone(),
+            limit: SIZE,
+        }
+    }
+
+    fn pairs(&self) -> [(&'static str, Option<String>); 5] {
+        [
+            ("account", self.account.clone()),
+            ("action", self.action.map(|action| action.as_str().to_owned())),
+            ("from", self.from.map(|day| day.to_string())),
+            ("until", self.until.map(|day| day.to_string())),
+            ("q", self.text.clone()),
+        ]
+    }
+
+    /// The same in words, for the audit log.
+    fn detail(&self) -> Option<String> {
+        let said = self.pairs().into_iter().filter_map(|(name, value)| match name {
+            "account" => Some(format!("of {}", value?)),
+            "q" => Some(format!("text {:?}", value?)),
+            _ => Some(format!("{name} {}", value?)),
+        });
+        let said: Vec<String> = said.collect();
+        (!said.is_empty()).then(|| said.join(", "))
+    }
+
+    fn address(&self, place: Option<(&str, &str)>) -> String {
+        ask::address(PATH, self.pairs(), place)
+    }
+
+    /// The form above the log.
+    fn filter(&self) -> Filter {
+        let choice =
+            |kind: Action| Choice::new(kind.as_str(), action(kind).1, self.action == Some(kind));
+        let any = Choice::new("", "Anything", self.action.is_none());
+        let inputs = vec![
+            Input::Day { name: "from", label: "From", value: list::written(self.from) },
+            Input::Day { name: "until", label: "Until", value: list::written(self.until) },
+            Input::Text {
+                name: "account",
+                label: "Account, in full",
+                value: self.account.clone().unwrap_or_default(),
+                max_chars: NAME_CHARS,
+            },
+            Input::Choice {
+                name: "action",
+                label: "Did what",
+                options: std::iter::once(any).chain(Action::ALL.map(choice)).collect(),
+            },
+            Input::Text {
+                name: "q",
+                label: "To what, or its detail",
+                value: self.text.clone().unwrap_or_default(),
+                max_chars: ask::TEXT_LIMIT_CHARS,
+            },
+        ];
+        let is_filtered = self.pairs().iter().any(|(_, value)| value.is_some());
+        Filter { path: PATH.to_owned(), inputs, is_filtered }
+    }
+}
+
+fn line(event: &Event, ask: &Ask, zone: &Zone) -> Line {
     let (tone, text) = action(event.action);
     let subject = match &event.detail {
         Some(detail) => Cell::Person { name: event.subject.clone(), detail: detail.clone() },
         None => Cell::Text(event.subject.clone()),
     };
-    let name: String = byte_serialize(event.account.as_bytes()).collect();
     Line {
-        href: format!("/audit?account={name}"),
+        href: Ask { account: Some(event.account.clone()), ..ask.clone() }.address(None),
         cells: vec![
             Cell::When(zone.show(event.at)),
             Cell::Text(event.account.clone()),
             Cell::Badge { tone, text: text.to_owned() },
-            subject,
+            subject.short(),
             Cell::Text(event.peer.clone()),
         ],
     }
@@ -105,5 +197,44 @@ fn action(action: Action) -> (&'static str, &'static str) {
         Action::PasswordChanged => ("fair", "Changed password"),
         Action::PermissionsChanged => ("fair", "Changed permissions"),
         Action::AccountDeactivated => ("fair", "Deactivated account"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use warp::http::{HeaderMap, Method};
+
+    use super::*;
+
+    fn read(query: &str) -> Result<Ask, Error> {
+        let peer = std::net::Ipv4Addr::LOCALHOST.into();
+        let headers = HeaderMap::new();
+        let now = Timestamp::UNIX_EPOCH;
+        Ask::read(&Request::new(Method::GET, PATH, query, headers, peer, now))
+    }
+
+    #[test]
+    fn pages_of_the_log_keep_its_filter() {
+        let query = "account=mei%40acme.example&action=sign-in-refused&from=2021-04-01\
+                     &until=2021-04-30&q=%2Frecords";
+        let ask = read(query).expect("a filter");
+        assert_eq!(ask.address(None), format!("/audit?{query}"));
+        assert_eq!(ask.address(Some(("at", "last"))), format!("/audit?{query}&at=last"));
+        assert_eq!(
+            ask.detail().as_deref(),
+            Some(
+                "of mei@acme.example, action sign-in-refused, from 2021-04-01, until 2021-04-30, \
+                 text \"/records\""
+            )
+        );
+        assert_eq!(read("").expect("no filter").detail(), None);
+    }
+
+    #[test]
+    fn what_nobody_can_do_is_not_looked_for() {
+        for query in ["action=dance", "from=2021-04-02&until=2021-04-01", "after=!"] {
+            assert!(matches!(read(query), Err(Error::Input(_))), "{query}");
+        }
     }
 }

@@ -20,7 +20,7 @@ use crate::{
         zone::{When, Zone},
     },
     records::Dataset,
-    store::{backups::Backup, browse::Position},
+    store::backups::Backup,
 };
 
 /// How many backups a page of the log has.
@@ -106,20 +106,15 @@ pub(in crate::portal) async fn log(who: SignedIn, request: Request) -> Result<Re
     let position = ask::position(&request)?;
     let page = who.backup_log(&request, &position, SIZE).await?;
     let (arriving, unfinished) = (who.arriving(), who.unfinished().await?);
-    let is_first = page.previous.is_none();
+    let (previous, next) = (page.previous.as_ref(), page.next.as_ref());
+    let is_first = previous.is_none();
     let shown = if is_first { &arriving[..] } else { &[] };
     let path = "/retention/backups";
-    let to = |name: &str, value: String| format!("{path}?{name}={value}");
     let mut shell = Shell::new(&who, &request, Here::Backups, "Backup Log");
     shell.refresh_seconds = refresh(&arriving, &unfinished);
     answer::page(&LogPage {
         table: backup_line::table(shown, &page.lines, &zone),
-        pager: Pager {
-            first: (position != Position::First && !is_first).then(|| path.to_owned()),
-            previous: page.previous.map(|cursor| to("before", cursor.to_string())),
-            last: page.next.as_ref().map(|_| to("at", "last".to_owned())),
-            next: page.next.map(|cursor| to("after", cursor.to_string())),
-        },
+        pager: ask::pager(previous, next, |place| ask::address(path, [], place)),
         signature: watched(&arriving, &unfinished),
         shell,
     })

@@ -11,7 +11,7 @@ use crate::{
     accounts::DataType,
     portal::{
         answer,
-        cells::Pager,
+        cells::{Pager, shorten},
         columns::{self, text},
         errors::Error,
         gate::{May, Permit, See},
@@ -25,6 +25,11 @@ use crate::{
 
 /// How many messages a page has.
 const SIZE: u16 = 60;
+
+/// How much of a name is shown, in characters.
+const NAME_CHARS: usize = 100;
+/// How much of a message is shown, in characters; its own page has all of it.
+const TEXT_CHARS: usize = 2000;
 
 #[derive(Template)]
 #[template(path = "conversation.html", config = "src/portal/askama.toml")]
@@ -53,6 +58,8 @@ struct Bubble {
     time: String,
     utc: String,
     text: String,
+    /// Whether the text is longer than is shown here.
+    is_cut: bool,
     file: Option<Attached>,
     /// Whether it is the one that was come from.
     marked: bool,
@@ -79,13 +86,9 @@ pub(in crate::portal) async fn page(may: May<See>, request: Request) -> Result<R
     }
     let names = may.names(columns::people(&page.rows)).await?;
     let path = format!("/conversations/messages/{}", columns::part(&room));
-    let to = |name: &str, value: String| format!("{path}?{name}={value}");
-    let pager = Pager {
-        first: page.previous.as_ref().map(|_| path.clone()),
-        previous: page.previous.as_ref().map(|cursor| to("before", cursor.to_string())),
-        next: page.next.as_ref().map(|cursor| to("after", cursor.to_string())),
-        last: page.next.as_ref().map(|_| to("at", "last".into())),
-    };
+    let pager = ask::pager(page.previous.as_ref(), page.next.as_ref(), |place| {
+        ask::address(&path, [], place)
+    });
     let here = Here::View(DataType::Messages);
     answer::page(&ConversationPage {
         shell: Shell::new(may.signed_in(), &request, here, "Conversation"),
@@ -124,7 +127,7 @@ async fn read(
 
 fn called(eid: Option<&str>, names: &HashMap<String, String>) -> String {
     match eid {
-        Some(eid) => names.get(eid).cloned().unwrap_or_else(|| eid.to_owned()),
+        Some(eid) => shorten(names.get(eid).map_or(eid, String::as_str).to_owned(), NAME_CHARS),
         None => "Unknown sender".to_owned(),
     }
 }
@@ -158,6 +161,7 @@ fn days(
         }
         let eid = text(row, "from_eid");
         let from = called(eid, names);
+        let said = text(row, "text").unwrap_or_default();
         let bubble = Bubble {
             href: columns::address(DataType::Messages, &row.key),
             initials: initials(&from),
@@ -166,7 +170,8 @@ fn days(
             right: right.is_some() && eid == right,
             time: when.as_ref().map(|w| w.time.clone()).unwrap_or_default(),
             utc: when.map(|w| w.utc).unwrap_or_default(),
-            text: text(row, "text").unwrap_or_default().to_owned(),
+            text: shorten(said.to_owned(), TEXT_CHARS),
+            is_cut: said.chars().nth(TEXT_CHARS).is_some(),
             file: attached(row),
             marked: around.is_some() && row.at == around,
         };

@@ -1,9 +1,10 @@
 //! The eight paged tables, closed enquiries and other records.
 
 use askama::Template;
+use jiff::civil::Date;
 use warp::reply::Response;
 
-use super::ask::{Ask, SIZES};
+use super::ask::{self, Ask, SIZES};
 use crate::{
     accounts::DataType,
     portal::{
@@ -11,6 +12,7 @@ use crate::{
         cells::{Line, Nothing, Pager, Table, counted},
         columns::{self, Context},
         errors::Error,
+        filter::{Choice, Filter, Input},
         gate::{May, Permit, See},
         request::Request,
         shell::{Here, Shell},
@@ -23,53 +25,104 @@ use crate::{
 #[template(path = "list.html", config = "src/portal/askama.toml")]
 struct ListPage {
     shell: Shell,
-    path: String,
     about: &'static str,
     total: String,
-    as_it_is_now: bool,
     arrives_anew: bool,
-    from: String,
-    until: String,
     as_of: String,
-    text: String,
+    filter: Filter,
     backup: Option<String>,
     without_backup: String,
-    sizes: Vec<(u16, bool)>,
-    oldest_first: bool,
-    is_filtered: bool,
+    /// The list of all records, where it shows those without a time alone.
+    dated: Option<String>,
+    left_out: Option<LeftOut>,
     table: Table,
     pager: Pager,
+}
+
+/// Records that no range of dates holds, because they have no time.
+struct LeftOut {
+    text: String,
+    link: &'static str,
+    href: String,
 }
 
 /// A page of a view.
 pub(in crate::portal) async fn page(may: May<See>, request: Request) -> Result<Response, Error> {
     let data_type = may.data_type();
-    let (ask, zone) = (Ask::read(&request)?, Zone::of(&request));
+    let (ask, zone) = (Ask::read(&request, data_type)?, Zone::of(&request));
     let page = may.page(&request, &ask.query(data_type, &zone), ask.detail()).await?;
     let names = may.names(columns::people(&page.rows)).await?;
     let path = format!("/records/{}", data_type.as_str());
-    let arrives_anew = matches!(data_type, DataType::Staff | DataType::Contacts);
-    let day = |day: Option<jiff::civil::Date>| day.map(|day| day.to_string()).unwrap_or_default();
     let shell = Shell::new(may.signed_in(), &request, Here::View(data_type), data_type.title());
     answer::page(&ListPage {
         shell,
         about: about(data_type),
-        total: total(page.total),
-        as_it_is_now: ask.as_of.is_none(),
-        arrives_anew,
-        from: day(ask.from),
-        until: day(ask.until),
-        as_of: day(ask.as_of),
-        text: ask.text.clone().unwrap_or_default(),
+        total: total(page.total, "record", "records"),
+        arrives_anew: ask::arrives_anew(data_type),
+        as_of: written(ask.as_of),
         backup: ask.backup.as_ref().map(ToString::to_string),
         without_backup: Ask { backup: None, ..ask.clone() }.address(&path, None),
-        sizes: SIZES.map(|size| (size, size == ask.size)).into(),
-        oldest_first: ask.order == Order::OldestFirst,
-        is_filtered: ask.is_filtered(),
+        dated: ask.undated.then(|| ask.with_undated(false).address(&path, None)),
+        left_out: left_out(page.undated, ask.with_undated(true).address(&path, None)),
         pager: ask.pager(&path, &page),
         table: table(data_type, &page, &Context { zone: &zone, names: &names }, ask.is_filtered()),
-        path,
+        filter: filter(&ask, data_type, path),
     })
+}
+
+/// The form above the list.
+fn filter(ask: &Ask, data_type: DataType, path: String) -> Filter {
+    let day = |name, label, day| Input::Day { name, label, value: written(day) };
+    let mut inputs = Vec::new();
+    let anew = ask::arrives_anew(data_type);
+    if anew {
+        inputs.push(day("as-of", "As of", ask.as_of));
+    } else if ask.undated {
+        inputs.push(Input::Kept { name: "undated", value: "1".into() });
+    } else {
+        inputs.extend([day("from", "From", ask.from), day("until", "Until", ask.until)]);
+    }
+    inputs.push(Input::Text {
+        name: "q",
+        label: "Name, number or text",
+        value: ask.text.clone().unwrap_or_default(),
+        max_chars: ask::TEXT_LIMIT_CHARS,
+    });
+    if !anew && !ask.undated {
+        let oldest = ask.order == Order::OldestFirst;
+        let options = vec![
+            Choice::new("", "Newest first", !oldest),
+            Choice::new("oldest", "Oldest first", oldest),
+        ];
+        inputs.push(Input::Choice { name: "order", label: "Order", options });
+    }
+    let size = |size: u16| Choice::new(size.to_string(), size.to_string(), size == ask.size);
+    let options = SIZES.map(size).into();
+    inputs.push(Input::Choice { name: "size", label: "Rows", options });
+    if let Some(job) = &ask.backup {
+        inputs.push(Input::Kept { name: "backup", value: job.to_string() });
+    }
+    Filter { path, inputs, is_filtered: ask.is_filtered() }
+}
+
+/// What a range of dates does not show although it may belong to it.
+fn left_out(undated: Total, href: String) -> Option<LeftOut> {
+    let number = total(undated, "record", "records");
+    let one = undated.count == 1;
+    (undated.count > 0).then(|| LeftOut {
+        text: format!(
+            "{number} that otherwise {} no time, so no range of dates holds {}.",
+            if one { "matches has" } else { "match have" },
+            if one { "it" } else { "them" },
+        ),
+        link: if one { "Show it" } else { "Show just those" },
+        href,
+    })
+}
+
+/// A day as forms write it.
+pub(super) fn written(day: Option<Date>) -> String {
+    day.map(|day| day.to_string()).unwrap_or_default()
 }
 
 /// The table of a page of rows.
@@ -82,7 +135,7 @@ pub(super) fn table(
     let columns = columns::columns(data_type);
     let line = |row: &Row| Line {
         href: columns::address(data_type, &row.key),
-        cells: columns.iter().map(|column| context.cell(row, column.show)).collect(),
+        cells: columns.iter().map(|column| context.cell(row, column.show).short()).collect(),
     };
     Table {
         caption: data_type.title().to_owned(),
@@ -110,8 +163,9 @@ fn nothing(is_filtered: bool) -> Nothing {
     }
 }
 
-fn total(total: Total) -> String {
-    let text = counted(total.count, "record", "records");
+/// How many there are of something.
+pub(super) fn total(total: Total, one: &str, many: &str) -> String {
+    let text = counted(total.count, one, many);
     if total.exact { text } else { format!("more than {text}") }
 }
 

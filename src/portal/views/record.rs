@@ -9,7 +9,7 @@ use crate::{
     accounts::DataType,
     portal::{
         answer,
-        cells::{Cell, size},
+        cells::{Cell, shorten, size},
         columns::{self, Context, text},
         errors::Error,
         gate::{May, Permit, See},
@@ -28,6 +28,9 @@ use crate::{
 
 /// The largest JSON that is shown in a page, in bytes; a larger one can be downloaded.
 const RAW_LIMIT_BYTES: usize = 512 * 1024;
+
+/// How much of a heading is shown, in characters: a name may be a whole text.
+const HEADING_CHARS: usize = 150;
 
 #[derive(Template)]
 #[template(path = "record.html", config = "src/portal/askama.toml")]
@@ -84,7 +87,7 @@ pub(in crate::portal) async fn page(may: May<See>, request: Request) -> Result<R
     let context = Context { zone: &zone, names: &names };
     let path = columns::address(data_type, &row.key);
     let (nodes, nodes_cut) = nodes(&detail, &zone);
-    let heading = heading(row, &context);
+    let heading = shorten(heading(row, &context), HEADING_CHARS);
     answer::page(&RecordPage {
         shell: Shell::new(may.signed_in(), &request, Here::View(data_type), heading.clone()),
         view: data_type.title(),

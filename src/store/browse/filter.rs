@@ -30,7 +30,7 @@ fn person_fields(data_type: DataType) -> impl Iterator<Item = &'static str> {
 }
 
 /// A text as a pattern that is found wherever it stands, without regard to case.
-pub(super) fn pattern(text: &str) -> Bson {
+pub(in crate::store) fn pattern(text: &str) -> Bson {
     let mut escaped = String::with_capacity(text.len() + 8);
     for c in text.chars().filter(|c| *c != '\0') {
         if c.is_ascii_punctuation() {
@@ -53,7 +53,9 @@ pub(super) fn base(query: &Query, hidden: &[String], people: &[String]) -> Docum
     if let Some(until) = query.until {
         time.insert("$lt", bound(until));
     }
-    if !time.is_empty() {
+    if query.undated {
+        filter.insert("at", Bson::Null);
+    } else if !time.is_empty() {
         filter.insert("at", time);
     }
     let mut backup = Document::new();
@@ -73,6 +75,17 @@ pub(super) fn base(query: &Query, hidden: &[String], people: &[String]) -> Docum
         filter.insert("$or", text_filter(query.data_type, text, people));
     }
     filter
+}
+
+/// The filter of a list with a range of times, for what the range leaves out only
+/// because it has no time.
+pub(super) fn without_time(query: &Query, base: &Document) -> Option<Document> {
+    let ranged = !query.undated && (query.from.is_some() || query.until.is_some());
+    ranged.then(|| {
+        let mut filter = base.clone();
+        filter.insert("at", Bson::Null);
+        filter
+    })
 }
 
 /// Any field that holds the text, or names one of the people.

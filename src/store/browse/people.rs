@@ -61,7 +61,8 @@ impl Store {
         }
         let mut pipeline = current;
         pipeline.extend([
-            doc! { "$addFields": { "sort_name": { "$toLower": { "$ifNull": ["$name", "$full_name"] } } } },
+            // A place in the list stands in addresses, so the name in it is kept short.
+            doc! { "$addFields": { "sort_name": { "$substrCP": [{ "$toLower": { "$ifNull": ["$name", "$full_name"] } }, 0, 100] } } },
             doc! { "$match": wanted },
             doc! { "$sort": { "sort_name": direction, "_id": direction } },
             doc! { "$limit": i64::from(query.limit) + 1 },
