@@ -9,8 +9,10 @@ use retention::{
     backup::{BackupName, State},
     portal::routes,
 };
+use serde_json::json;
 
 use crate::{
+    archives::{self, Sample},
     browser::Browser,
     world::{Options, World},
 };
@@ -170,6 +172,101 @@ async fn a_session_ends_with_signing_out_and_with_the_account() -> Result<()> {
     let again = browser.sign_in(account, PASSWORD).await;
     ensure!(again.is_err(), "deactivated, and signed in");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_find_the_end_of_a_long_message_and_own_up_to_what_has_no_time() -> Result<()> {
+    let (mut world, mut browser) = empty().await?;
+    let long = json!({ "_id": "long", "type": "im", "roomID": "r", "ts": "2021-05-01T08:00:00Z",
+        "msgText": format!("{}the very end", "so it goes ".repeat(15_000 / 11 + 1)) });
+    let undated = json!({ "_id": "undated", "type": "im", "roomID": "r", "msgText": "whenever" });
+    let sample = Sample::new(2).with("history/more.json", json!([long, undated]).to_string());
+    let file = archives::write(world.directory(), 1, &sample.bytes()?)?;
+    world.upload(&file).await?;
+    world.wait_state(&archives::job(1), State::Stored, PATIENCE).await?;
+
+    let list = browser.get("/records/messages?q=the+very+end").await?.body;
+    ensure!(found(&list) == ["long%231"], "not found by its end: {list}");
+    ensure!(!list.contains(&"so it goes ".repeat(100)), "the list shows all of a long text");
+
+    let list = browser.get("/records/messages?from=2021-05-01&until=2021-05-01").await?.body;
+    ensure!(!found(&list).contains(&"undated%231"), "no time lies in no range: {list}");
+    ensure!(list.contains("1 record") && list.contains("/records/messages?undated=1"), "{list}");
+    let list = browser.get("/records/messages?undated=1").await?.body;
+    ensure!(found(&list) == ["undated%231"], "not just those without a time: {list}");
+    let list = browser.get("/records/messages?from=2021-05-01&q=the+very+end").await?.body;
+    ensure!(!list.contains("undated=1"), "nothing that matches has no time: {list}");
+    for nonsense in
+        ["messages?undated=1&from=2021-05-01", "staff?undated=1", "calls?as-of=2021-05-01"]
+    {
+        let answer = browser.get(&format!("/records/{nonsense}")).await?;
+        ensure!(answer.status == 400, "{nonsense}: {answer:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_log_is_filtered_by_an_index_and_its_pages_keep_the_filter() -> Result<()> {
+    let (world, mut browser) = empty().await?;
+    ensure!(Browser::new(&world)?.sign_in("mallory", "let me in, please").await.is_err());
+    for n in 0..105 {
+        let listed = browser.get(&format!("/records/calls?q=number+{n}")).await?;
+        ensure!(listed.status == 200, "{listed:?}");
+    }
+    browser.get("/retention/backups").await?;
+    world.database().run_command(doc! { "profile": 2 }).await?;
+    let page = browser.get("/audit?account=Admin&action=list").await?.body;
+    world.database().run_command(doc! { "profile": 0 }).await?;
+    let finds = world.database().collection::<Document>("system.profile");
+    let finds = finds.find(doc! { "command.find": "audit" }).await?;
+    let finds: Vec<Document> = finds.try_collect().await?;
+    ensure!(!finds.is_empty(), "the log was not read");
+    for find in finds {
+        let plan = find.get_str("planSummary")?;
+        ensure!(plan.contains("account: 1") || plan.contains("action: 1"), "{find}");
+        ensure!(!find.contains_key("hasSortStage"), "sorted by hand: {find}");
+        // One more than the page has tells whether there is another.
+        ensure!(find.get_i32("docsExamined")? <= 101, "it looks at more than it shows: {find}");
+    }
+
+    // The look at the log itself is the newest.
+    ensure!(page.contains("107 events") && !page.contains("mallory"), "{page}");
+    let (_, next) = page.split_once(r#"rel="next" href=""#).context("there is a next page")?;
+    let next =
+        next.split('"').next().unwrap_or_default().replace("&amp;", "&").replace("&#38;", "&");
+    ensure!(next.starts_with("/audit?account=Admin&action=list&after="), "{next}");
+    let page = browser.get(&next).await?.body;
+    ensure!(page.matches("<tr class=\"leads\">").count() == 7, "not the 7 older ones: {page}");
+    ensure!(page.contains("number 0") && !page.contains("number 90"), "{page}");
+
+    for (query, some, other) in [
+        ("action=sign-in-refused", "mallory", "/records/calls"),
+        ("q=%22number+7%22", "number 7", "number 70"),
+        ("q=%2Fretention%2F", "/retention/backups", "/records/calls"),
+        ("until=2021-01-01", "No such event", "class=\"leads\""),
+        ("account=mallory&from=2021-01-01", "mallory", "/records/calls"),
+    ] {
+        // What was looked for stands in the log, too, and in the form.
+        let page = browser.get(&format!("/audit?{query}")).await?.body;
+        let (_, table) = page.split_once("</form>\n").context("there is a form")?;
+        ensure!(table.contains(some) && !table.contains(other), "{query}: {page}");
+    }
+    ensure!(browser.get("/audit?action=dance").await?.status == 400);
+    Ok(())
+}
+
+/// The keys of the records that a list shows.
+fn found(list: &str) -> Vec<&str> {
+    let links = list.split(r#"class="lead" href="/records/messages/"#).skip(1);
+    links.filter_map(|rest| rest.split('"').next()).collect()
+}
+
+/// A world without a backup, and its administrator.
+async fn empty() -> Result<(World, Browser)> {
+    let world = World::start(Options::default()).await?;
+    let mut browser = Browser::new(&world)?;
+    browser.sign_in("Admin", &Options::default().admin_password).await?;
+    Ok((world, browser))
 }
 
 /// A world with a stored backup in it.

@@ -102,7 +102,7 @@ impl Cell {
 
     /// Whether a text has nowhere to break, as addresses and names of files have.
     pub(super) fn is_one_long_word(text: &str) -> bool {
-        text.split(char::is_whitespace).any(|word| word.chars().count() > 24)
+        text.split(char::is_whitespace).any(|word| word.chars().count() > 20)
     }
 }
 
@@ -162,6 +162,21 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// The same without columns in which no row has a value, but for the one that leads.
+    pub(super) fn without_empty_columns(mut self) -> Self {
+        for column in (0..self.heads.len()).rev() {
+            let empty = self.lines.iter().all(|line| line.cells[column] == Cell::Empty);
+            if empty && column != self.lead {
+                self.heads.remove(column);
+                self.lead -= usize::from(column < self.lead);
+                for line in &mut self.lines {
+                    line.cells.remove(column);
+                }
+            }
+        }
+        self
+    }
+
     /// The columns with the values of a row: narrow windows show each with its title.
     fn columns<'a>(&'a self, line: &'a Line) -> impl Iterator<Item = (&'a Head, &'a Cell)> {
         self.heads.iter().zip(&line.cells)
@@ -186,6 +201,11 @@ impl Pager {
     pub(super) fn is_needed(&self) -> bool {
         self.previous.is_some() || self.next.is_some() || self.first.is_some()
     }
+}
+
+/// The parts after which an address or the name of a file may be broken.
+pub(super) fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive(['_', '/', '@'])
 }
 
 /// A text of at most so many characters, which says so if it was longer.
@@ -293,6 +313,26 @@ mod tests {
         for cell in [Cell::Text(long.clone()).short(), Cell::Long(long).short(), person] {
             assert!(format!("{cell:?}").len() < 1000, "{cell:?}");
         }
+    }
+
+    #[test]
+    fn columns_in_which_nothing_stands_are_left_out() {
+        let text = |text: &str| Cell::Text(text.into());
+        let line = |cells: [Cell; 4]| Line { href: String::new(), cells: cells.into() };
+        let table = Table {
+            caption: String::new(),
+            heads: ["A", "B", "C", "D"].map(Head::new).into(),
+            lead: 1,
+            lines: vec![
+                line([Cell::Empty, Cell::Empty, text("x"), Cell::Empty]),
+                line([Cell::Empty, Cell::Empty, Cell::Empty, Cell::Empty]),
+            ],
+            nothing: Nothing::default(),
+        };
+        let table = table.without_empty_columns();
+        let heads: Vec<&str> = table.heads.iter().map(|head| head.title).collect();
+        assert_eq!((heads, table.lead), (vec!["B", "C"], 0));
+        assert!(table.lines.iter().all(|line| line.cells.len() == 2), "{table:?}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod context;
 use super::cells::Head;
 use crate::accounts::DataType;
 
-pub(super) use context::{Context, address, part, people, text};
+pub(super) use context::{Context, address, last_part, part, people, text};
 
 /// How a column takes its value from a row.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,12 @@ pub(super) enum Show {
     Field(&'static str),
     /// A person: name, number, id.
     Person(&'static str, &'static str, &'static str),
+    /// Somebody: the first of two names that is there, and what else tells who it is.
+    Named(&'static str, &'static str, &'static str),
+    /// What a file is called.
+    FileName,
+    /// What a file was for.
+    FileKind,
     /// The first of the fields that is there.
     FirstOf(&'static str, &'static str),
     /// How something ended or stands.
@@ -48,7 +54,10 @@ const fn number(title: &'static str, show: Show) -> Column {
     Column { head: Head::number(title), show }
 }
 
-use Show::{At, Direction, Field, FirstOf, Id, Message, Person, Play, Status, Thumbnail};
+use Show::{
+    At, Direction, Field, FileKind, FileName, FirstOf, Id, Message, Named, Person, Play, Status,
+    Thumbnail,
+};
 
 const CALLS: &[Column] = &[
     column("Date and time", At),
@@ -72,8 +81,8 @@ const CONFERENCES: &[Column] = &[
 
 const FILES: &[Column] = &[
     column("Preview", Thumbnail),
-    column("Name", Field("name")),
-    column("Kind", Field("kind")),
+    column("Name", FileName),
+    column("Kind", FileKind),
     number("Size", Field("size_bytes")),
     column("From", Person("", "", "uploader_eid")),
     column("Date and time", At),
@@ -105,22 +114,20 @@ const MESSAGES: &[Column] = &[
 ];
 
 const STAFF: &[Column] = &[
-    column("Name", FirstOf("name", "full_name")),
+    column("Name", Named("name", "full_name", "email")),
     column("Role", Field("role")),
     column("Department", Field("department")),
     column("Job title", Field("job_title")),
-    column("E-mail", Field("email")),
     column("Phone", Field("phone")),
     column("Extension", Field("extension")),
     column("Status", Status("status")),
 ];
 
 const CONTACTS: &[Column] = &[
-    column("Name", Field("name")),
+    column("Name", Named("name", "name", "email")),
     column("Company", Field("company")),
     column("Job title", Field("job_title")),
     column("Phone", Field("phone")),
-    column("E-mail", Field("email")),
     column("Customer type", Field("customer_type")),
     column("Owner", Person("", "", "owner_eid")),
 ];
@@ -131,16 +138,16 @@ const ENQUIRIES: &[Column] = &[
     column("Case", Field("case_number")),
     column("Visitor", Person("visitor", "", "visitor_eid")),
     column("Handled by", Person("", "", "handler_eid")),
-    column("Channel", Field("channel")),
-    column("Platform", Field("platform")),
+    column("Channel", FirstOf("channel", "platform")),
     column("Status", Status("status")),
 ];
 
 const OTHER: &[Column] = &[
     column("Id", Id),
-    column("Name", Field("name")),
-    column("Type", Field("type")),
     column("Date and time", At),
+    column("Name", Field("name")),
+    column("Text", Message),
+    column("Type", Field("type")),
 ];
 
 /// The columns of a view.
@@ -225,7 +232,7 @@ mod tests {
                 let used = match column.show {
                     Field(a) | Status(a) => vec![a],
                     FirstOf(a, b) => vec![a, b],
-                    Person(a, b, c) => vec![a, b, c],
+                    Person(a, b, c) | Named(a, b, c) => vec![a, b, c],
                     _ => vec![],
                 };
                 for name in used.into_iter().filter(|name| !name.is_empty()) {

@@ -3,12 +3,16 @@
 //! Values of Extended JSON are shown as what they mean; the record itself can be
 //! read beside them as it was delivered.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::zone::Zone;
 
 /// The most lines that are shown; what is beyond is in the record's JSON.
 const LIMIT: usize = 3000;
+/// The most people whose names are looked for.
+const PEOPLE_LIMIT: usize = 500;
 /// The deepest level that is set in further; what is deeper stands below it.
 const DEEPEST: u8 = 8;
 
@@ -21,26 +25,65 @@ pub(super) struct Node {
     pub(super) name: String,
     /// Its value; nothing where lines below belong to it.
     pub(super) value: Option<String>,
-    /// What else there is to say: of a list its length, of a time the local one.
+    /// What else there is to say: of a list its length, of a time the local one, of the
+    /// id of a person the name.
     pub(super) note: String,
 }
 
 /// All lines of a record, and whether some were left out.
-pub(super) fn lay_out(record: &Value, zone: &Zone) -> (Vec<Node>, bool) {
+pub(super) fn lay_out(
+    record: &Value,
+    zone: &Zone,
+    names: &HashMap<String, String>,
+) -> (Vec<Node>, bool) {
     let mut lines = Vec::new();
+    let known = Known { zone, names };
     match record {
         Value::Object(members) => {
             for (name, value) in members {
-                add(&mut lines, 0, name, value, zone);
+                add(&mut lines, 0, name, value, &known);
             }
         }
-        other => add(&mut lines, 0, "", other, zone),
+        other => add(&mut lines, 0, "", other, &known),
     }
     let cut = lines.len() >= LIMIT;
     (lines, cut)
 }
 
-fn add(lines: &mut Vec<Node>, depth: u8, name: &str, value: &Value, zone: &Zone) {
+/// The ids of people that a record names anywhere.
+pub(super) fn people(record: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = vec![record];
+    while let Some(value) = rest.pop() {
+        match value {
+            Value::Object(members) => {
+                let ids = members.iter().filter(|(name, _)| names_a_person(name));
+                found.extend(ids.filter_map(|(_, id)| Some(id.as_str()?.to_owned())));
+                rest.extend(members.values());
+            }
+            Value::Array(list) => rest.extend(list),
+            _ => {}
+        }
+        if found.len() > PEOPLE_LIMIT {
+            break;
+        }
+    }
+    found.truncate(PEOPLE_LIMIT);
+    found
+}
+
+/// Whether a field of this name holds the id of a person.
+fn names_a_person(field: &str) -> bool {
+    field.ends_with("EID") || matches!(field, "eid" | "ownerId" | "staffID")
+}
+
+/// What is known beside the record.
+struct Known<'a> {
+    zone: &'a Zone,
+    names: &'a HashMap<String, String>,
+}
+
+fn add(lines: &mut Vec<Node>, depth: u8, name: &str, value: &Value, known: &Known<'_>) {
     if lines.len() >= LIMIT {
         return;
     }
@@ -51,24 +94,27 @@ fn add(lines: &mut Vec<Node>, depth: u8, name: &str, value: &Value, zone: &Zone)
         Value::Null => line(Some("–".into()), "empty".into()),
         Value::Bool(flag) => line(Some(if *flag { "true" } else { "false" }.into()), String::new()),
         Value::Number(number) => line(Some(number.to_string()), String::new()),
-        Value::String(text) => line(Some(text.clone()), local(text, zone)),
+        Value::String(text) => {
+            let called = known.names.get(text).filter(|_| names_a_person(name));
+            line(Some(text.clone()), called.cloned().unwrap_or_else(|| local(text, known.zone)));
+        }
         Value::Array(list) => {
             let of =
                 if list.len() == 1 { "1 value".into() } else { format!("{} values", list.len()) };
             line(None, of);
             for (index, value) in list.iter().enumerate() {
-                add(lines, depth.saturating_add(1), &(index + 1).to_string(), value, zone);
+                add(lines, depth.saturating_add(1), &(index + 1).to_string(), value, known);
             }
         }
         Value::Object(members) => match extended(members) {
             Some((value, kind)) => {
-                let shown = local(&value, zone);
+                let shown = local(&value, known.zone);
                 line(Some(value), if shown.is_empty() { kind } else { shown });
             }
             None => {
                 line(None, if members.is_empty() { "empty".into() } else { String::new() });
                 for (name, value) in members {
-                    add(lines, depth.saturating_add(1), name, value, zone);
+                    add(lines, depth.saturating_add(1), name, value, known);
                 }
             }
         },
@@ -124,8 +170,11 @@ mod tests {
             "when": "2021-05-01T00:00:00Z",
             "list": [{"a": null}],
             "none": {},
+            "host": {"fromEID": "e1", "room": "e1"},
         });
-        let (lines, cut) = lay_out(&record, &zone);
+        assert_eq!(people(&record), ["e1"]);
+        let names = HashMap::from([("e1".to_owned(), "Mei Wong".to_owned())]);
+        let (lines, cut) = lay_out(&record, &zone, &names);
         assert!(!cut);
         let lines: Vec<(u8, &str, Option<&str>, &str)> = lines
             .iter()
@@ -139,6 +188,8 @@ mod tests {
             (1, "1", None, ""),
             (2, "a", Some("–"), "empty"),
             (0, "none", None, "empty"),
+            (1, "fromEID", Some("e1"), "Mei Wong"),
+            (1, "room", Some("e1"), ""),
         ] {
             assert!(lines.contains(&expected), "{expected:?} in {lines:?}");
         }
@@ -148,7 +199,7 @@ mod tests {
     fn a_huge_record_is_cut_and_says_so() {
         let zone = Zone::named("UTC").expect("a zone");
         let record = json!({ "list": vec![1; 10_000] });
-        let (lines, cut) = lay_out(&record, &zone);
+        let (lines, cut) = lay_out(&record, &zone, &HashMap::new());
         assert!(cut && lines.len() == LIMIT);
     }
 }

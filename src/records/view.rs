@@ -15,7 +15,7 @@ pub const TEXT_LIMIT_BYTES: usize = 24 * 1024;
 pub enum Kind {
     /// The first text among the sources.
     Text,
-    /// The texts of all sources, with a space between them.
+    /// The texts of all sources, the first name before the last, as names are written.
     Joined,
     /// A whole number: seconds, bytes or a count, as the field's name says.
     Number,
@@ -175,8 +175,11 @@ const ENQUIRY: &[Field] = &[
 ];
 
 const OTHER: &[Field] = &[
-    field("name", Text, &["name", "title", "topic", "fileName"]),
+    field("name", Text, &["name", "title", "topic", "subject", "fileName"]),
+    field("text", Text, &["text", "comment", "description", "msgText"]),
     field("type", Text, &["type"]),
+    field("enquiry", Text, &["inquiryID"]),
+    field("room", Text, &["roomID"]),
     field("file", Text, &["fileID"]),
 ];
 
@@ -203,6 +206,7 @@ pub fn time(dataset: Dataset, record: &(impl Fields + ?Sized)) -> Option<i64> {
         Dataset::Conference => &["callDate", "createdAt"],
         Dataset::Message => &["ts", "content.ts", "createdAt"],
         Dataset::Enquiry => &["createdAt", "closedAt"],
+        Dataset::Other => &["createdAt", "ts", "date", "timestamp", "answeredAt", "updatedAt"],
         _ => &["createdAt", "ts", "date"],
     };
     from.iter().find_map(|path| record.get(path)?.time())
@@ -226,7 +230,7 @@ impl Field {
             Kind::Joined => {
                 let parts: Vec<String> =
                     found.filter_map(|value| Some(value.text()?.into_owned())).collect();
-                let joined = parts.join(" ");
+                let joined = joined(&parts);
                 Some(Value::Text(cut(joined.trim()))).filter(|_| !joined.trim().is_empty())
             }
             Kind::Number => found.find_map(|value| value.integer()).map(Value::Number),
@@ -241,6 +245,17 @@ impl Field {
             }),
         }
     }
+}
+
+/// A first and a last name as they are written: Chinese ones the other way round
+/// and without a space, as they stand everywhere else and are looked for.
+fn joined(parts: &[String]) -> String {
+    let is_han = |c: char| matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}');
+    let all_han = parts.iter().all(|part| !part.is_empty() && part.chars().all(is_han));
+    if parts.len() > 1 && all_han {
+        return parts.iter().rev().map(String::as_str).collect();
+    }
+    parts.join(" ")
 }
 
 /// The beginning of a text, cut between characters.
@@ -269,6 +284,21 @@ mod tests {
         assert_eq!(read("duration_seconds"), Some(Value::Number(61)));
         assert_eq!(read("status"), None);
         assert_eq!(time(Dataset::Call, &record), Some(1_619_827_200_000));
+    }
+
+    #[test]
+    fn names_are_written_as_people_write_them() {
+        for (first, last, expected) in [
+            ("Mei", "Wong", Some("Mei Wong")),
+            ("家豪", "梁", Some("梁家豪")),
+            ("Mei", "黃", Some("Mei 黃")),
+            ("家豪", "", Some("家豪")),
+            ("", "", None),
+        ] {
+            let record = json!({ "firstName": first, "lastName": last });
+            let name = CONTACT[1].read(&record);
+            assert_eq!(name, expected.map(|name| Value::Text(name.into())), "{first} {last}");
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Show::{
-    self, At, Direction, Field, FirstOf, Id, Message, Person, Play, Status, Thumbnail,
+    self, At, Direction, Field, FileKind, FileName, FirstOf, Id, Message, Named, Person, Play,
+    Status, Thumbnail,
 };
 use crate::{
     accounts::DataType,
@@ -65,6 +66,19 @@ impl Context<'_> {
                 cell => cell,
             },
             Person(name, number, eid) => self.person(row, name, number, eid),
+            Named(name, other, detail) => match text(row, name).or(text(row, other)) {
+                Some(name) => Cell::Person {
+                    name: name.to_owned(),
+                    detail: text(row, detail).unwrap_or_default().to_owned(),
+                },
+                None => self.cell(row, Field(detail)),
+            },
+            FileName => self.file_name(row),
+            FileKind => match row.dataset {
+                Dataset::Avatar => Cell::Text("avatar".into()),
+                Dataset::TagIcon => Cell::Text("tag icon".into()),
+                _ => self.cell(row, Field("kind")),
+            },
             Status(name) => text(row, name).map_or(Cell::Empty, status),
             Direction => match text(row, "direction") {
                 Some(word) if word.eq_ignore_ascii_case("inbound") => mark("in", word),
@@ -104,6 +118,16 @@ impl Context<'_> {
         }
     }
 
+    /// Avatars have no name of their own: they are called after whom they show.
+    fn file_name(&self, row: &Row) -> Cell {
+        let staff = text(row, "uploader_eid").and_then(|eid| self.names.get(eid));
+        match (row.dataset, staff, text(row, "name")) {
+            (Dataset::Avatar, Some(staff), _) => Cell::Text(format!("Avatar of {staff}")),
+            (_, _, Some(name)) => Cell::Text(last_part(name).to_owned()),
+            (_, _, None) => Cell::Id(row.id.clone()),
+        }
+    }
+
     fn person(&self, row: &Row, name: &str, number: &str, eid: &str) -> Cell {
         let to_room = eid == "to_eid" && text(row, eid) == text(row, "room");
         let eid = text(row, eid);
@@ -118,6 +142,11 @@ impl Context<'_> {
         let detail = text(row, number).filter(|number| *number != name).unwrap_or_default();
         Cell::Person { name: name.to_owned(), detail: detail.to_owned() }
     }
+}
+
+/// The name of a file without the folders before it.
+pub(in crate::portal) fn last_part(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
 /// A row's field, where it is a text.

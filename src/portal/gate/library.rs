@@ -15,7 +15,7 @@ use crate::{
     portal::{errors::Error, request::Request},
     store::{
         self, RecordKey,
-        browse::{Detail, Page, Query},
+        browse::{Detail, Page, Query, Row},
         media::Medium,
     },
 };
@@ -76,6 +76,14 @@ impl May<See> {
             return Ok(HashMap::new());
         }
         Ok(self.who.gate.store.names(&eids).await?)
+    }
+
+    /// What is known of the medium of a record that was looked at; not its bytes.
+    pub(in crate::portal) async fn described(&self, row: &Row) -> Result<Option<Medium>, Error> {
+        match &row.medium {
+            Some(id) => Ok(self.who.gate.store.medium(id).await?),
+            None => Ok(None),
+        }
     }
 
     /// The medium of a record, to be shown or played.

@@ -106,7 +106,14 @@ fn account_table(accounts: &[Account], zone: &Zone) -> Table {
     let line = |account: &Account| Line {
         href: account_path(&account.name),
         cells: vec![
-            Cell::Person { name: account.display_name.clone(), detail: account.name.clone() },
+            Cell::Person {
+                name: account.display_name.clone(),
+                detail: if account.display_name == account.name {
+                    String::new()
+                } else {
+                    account.name.clone()
+                },
+            },
             Cell::Text(extent(account)),
             Cell::When(zone.show(account.password_set)),
             if account.active {

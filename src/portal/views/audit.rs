@@ -6,6 +6,7 @@ use warp::reply::Response;
 
 use super::{ask, list};
 use crate::{
+    accounts::DataType,
     audit::{Action, Event},
     portal::{
         answer,
@@ -166,10 +167,11 @@ impl Ask {
 
 fn line(event: &Event, ask: &Ask, zone: &Zone) -> Line {
     let (tone, text) = action(event.action);
-    let subject = match &event.detail {
-        Some(detail) => Cell::Person { name: event.subject.clone(), detail: detail.clone() },
-        None => Cell::Text(event.subject.clone()),
+    let detail = match &event.detail {
+        Some(detail) => format!("{}: {detail}", event.subject),
+        None => event.subject.clone(),
     };
+    let subject = Cell::Person { name: place(&event.subject), detail };
     Line {
         href: Ask { account: Some(event.account.clone()), ..ask.clone() }.address(None),
         cells: vec![
@@ -179,6 +181,29 @@ fn line(event: &Event, ask: &Ask, zone: &Zone) -> Line {
             subject.short(),
             Cell::Text(event.peer.clone()),
         ],
+    }
+}
+
+/// What part of the portal a path leads to, in words.
+fn place(path: &str) -> String {
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let title = |view: &str| {
+        let view = DataType::ALL.into_iter().find(|data_type| data_type.as_str() == view);
+        view.map_or("Unknown view", DataType::title)
+    };
+    match parts.as_slice() {
+        ["sign-in" | "sign-out"] => "The portal".into(),
+        ["password"] => "Its own password".into(),
+        ["accounts"] => "Account management".into(),
+        ["accounts" | "activate", ..] => "An account".into(),
+        ["audit"] => "Audit log".into(),
+        ["retention", "backups"] => "Backup Log".into(),
+        ["retention", "backups", _] => "A backup".into(),
+        ["records" | "conversations", view] => title(view).into(),
+        ["records", view, _, "medium" | "download"] => format!("{}: a file", title(view)),
+        ["records", view, ..] => format!("{}: a record", title(view)),
+        ["conversations", view, ..] => format!("{}: a conversation", title(view)),
+        _ => "Another address".into(),
     }
 }
 
@@ -229,6 +254,20 @@ mod tests {
             )
         );
         assert_eq!(read("").expect("no filter").detail(), None);
+    }
+
+    #[test]
+    fn paths_are_said_in_words() {
+        for (path, expected) in [
+            ("/sign-in", "The portal"),
+            ("/records/voicemails", "Voicemail"),
+            ("/records/voicemails/a%231", "Voicemail: a record"),
+            ("/records/voicemails/a%231/medium", "Voicemail: a file"),
+            ("/retention/backups/0", "A backup"),
+            ("/records/nonsense", "Unknown view"),
+        ] {
+            assert_eq!(place(path), expected, "{path}");
+        }
     }
 
     #[test]

@@ -137,14 +137,15 @@ pub(super) fn table(
         href: columns::address(data_type, &row.key),
         cells: columns.iter().map(|column| context.cell(row, column.show).short()).collect(),
     };
-    Table {
+    let table = Table {
         caption: data_type.title().to_owned(),
         heads: columns.iter().map(|column| column.head.clone()).collect(),
         // A small picture alone would be a poor link.
         lead: usize::from(data_type == DataType::Files),
         lines: page.rows.iter().map(line).collect(),
         nothing: nothing(is_filtered),
-    }
+    };
+    table.without_empty_columns()
 }
 
 fn nothing(is_filtered: bool) -> Nothing {

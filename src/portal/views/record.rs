@@ -23,6 +23,7 @@ use crate::{
     store::{
         RecordKey,
         browse::{Detail, Row},
+        media::Medium,
     },
 };
 
@@ -65,6 +66,7 @@ struct Attached {
     show: mime::Show,
     src: String,
     name: String,
+    size: String,
     sha256: String,
 }
 
@@ -83,10 +85,17 @@ pub(in crate::portal) async fn page(may: May<See>, request: Request) -> Result<R
     let detail = may.record(&request, &key).await?;
     let row = &detail.row;
     let zone = Zone::of(&request);
-    let names = may.names(columns::people([row])).await?;
+    let record = record(&detail);
+    let mut people = columns::people([row]);
+    people.extend(record.as_ref().map(tree::people).unwrap_or_default());
+    let names = may.names(people).await?;
     let context = Context { zone: &zone, names: &names };
     let path = columns::address(data_type, &row.key);
-    let (nodes, nodes_cut) = nodes(&detail, &zone);
+    let medium = may.described(row).await?;
+    let (nodes, nodes_cut) = match &record {
+        Some(record) => tree::lay_out(record, &zone, &names),
+        None => (Vec::new(), false),
+    };
     let heading = shorten(heading(row, &context), HEADING_CHARS);
     answer::page(&RecordPage {
         shell: Shell::new(may.signed_in(), &request, Here::View(data_type), heading.clone()),
@@ -96,7 +105,7 @@ pub(in crate::portal) async fn page(may: May<See>, request: Request) -> Result<R
         when: row.at.map(|at| zone.show(at)),
         dataset: row.dataset,
         fields: fields(row, &context),
-        medium: attached(row, &path),
+        medium: medium.map(|medium| attached(row, &medium, &path)),
         medium_missing: row.medium.is_none()
             && (text(row, "file").is_some() || data_type == DataType::Files),
         may_download: may.may_download(),
@@ -132,10 +141,8 @@ fn fields(row: &Row, context: &Context<'_>) -> Vec<(String, Cell)> {
         .collect()
 }
 
-fn attached(row: &Row, path: &str) -> Option<Attached> {
-    let medium = row.medium?;
-    let name = file_name(row);
-    let kind = mime::kind(text(row, "path").unwrap_or(&name), text(row, "mime"));
+fn attached(row: &Row, medium: &Medium, path: &str) -> Attached {
+    let kind = mime::kind(&medium.entry, text(row, "mime"));
     // Voicemails and recordings name their file by an id alone.
     let show = match row.dataset {
         Dataset::Voicemail | Dataset::Recording if kind.show == mime::Show::Never => {
@@ -143,7 +150,8 @@ fn attached(row: &Row, path: &str) -> Option<Attached> {
         }
         _ => kind.show,
     };
-    Some(Attached { show, src: format!("{path}/medium"), name, sha256: medium.to_string() })
+    let (src, name) = (format!("{path}/medium"), file_name(row));
+    Attached { show, src, name, size: size(medium.length_bytes), sha256: medium.id.to_string() }
 }
 
 /// What a record's file is called. Voicemail and recordings know their file by an
@@ -154,19 +162,15 @@ pub(super) fn file_name(row: &Row) -> String {
         return format!("{}{time}-{}", row.dataset, row.id);
     }
     text(row, "file_name")
-        .or(text(row, "name"))
+        .or(text(row, "name").map(columns::last_part))
         .or(text(row, "file"))
         .map_or_else(|| row.id.clone(), str::to_owned)
 }
 
-fn nodes(detail: &Detail, zone: &Zone) -> (Vec<Node>, bool) {
-    if detail.raw.len() > RAW_LIMIT_BYTES {
-        return (Vec::new(), true);
-    }
-    match serde_json::from_str(&detail.raw) {
-        Ok(record) => tree::lay_out(&record, zone),
-        Err(_) => (Vec::new(), false),
-    }
+/// The record, unless it is too large or not regular enough to be laid out.
+fn record(detail: &Detail) -> Option<serde_json::Value> {
+    let fits = detail.raw.len() <= RAW_LIMIT_BYTES;
+    fits.then(|| serde_json::from_str(&detail.raw).ok()).flatten()
 }
 
 fn versions(detail: &Detail, data_type: DataType, zone: &Zone) -> Vec<VersionLine> {
@@ -212,7 +216,11 @@ fn heading(row: &Row, context: &Context<'_>) -> String {
             Some(case) => format!("Enquiry {case}"),
             None => "Enquiry".to_owned(),
         },
-        Dataset::File | Dataset::Avatar | Dataset::TagIcon => file_name(row),
+        Dataset::Avatar => match person("", "", "uploader_eid") {
+            Some(staff) => format!("Avatar of {staff}"),
+            None => file_name(row),
+        },
+        Dataset::File | Dataset::TagIcon => file_name(row),
         Dataset::Staff | Dataset::Contact | Dataset::Other => {
             named("name").or_else(|| named("full_name")).unwrap_or_else(|| row.id.clone())
         }
