@@ -7,7 +7,7 @@ mod context;
 use super::cells::Head;
 use crate::accounts::DataType;
 
-pub(super) use context::{Context, address, last_part, part, people, text};
+pub(super) use context::{Context, address, content, last_part, part, people, text};
 
 /// How a column takes its value from a row.
 #[derive(Clone, Copy, Debug)]

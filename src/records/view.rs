@@ -87,13 +87,13 @@ const CONFERENCE: &[Field] = &[
 ];
 
 const MESSAGE: &[Field] = &[
-    field("room", Text, &["roomID"]),
-    field("seq", Number, &["seq"]),
+    field("text", Text, &["msgText", "content.msg.text"]),
+    field("file_name", Text, &["content.msg.file.fileName"]),
     field("from_eid", Text, &["fromEID"]),
     field("to_eid", Text, &["toEID"]),
     field("content_type", Text, &["msgContentType"]),
-    field("text", Text, &["msgText", "content.msg.text"]),
-    field("file_name", Text, &["content.msg.file.fileName"]),
+    field("room", Text, &["roomID"]),
+    field("seq", Number, &["seq"]),
     field("file", Text, &["content.msg.file.fileID"]),
     field("enquiry", Text, &["inquiryID"]),
 ];

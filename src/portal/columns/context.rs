@@ -144,6 +144,13 @@ impl Context<'_> {
     }
 }
 
+/// What a message holds, of maaiiconnect's `TYPE_TEXT` and the like.
+pub(in crate::portal) fn content(kind: &str) -> String {
+    let words = kind.strip_prefix("TYPE_").unwrap_or(kind).replace('_', " ").to_lowercase();
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// The name of a file without the folders before it.
 pub(in crate::portal) fn last_part(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
@@ -202,7 +209,7 @@ fn message(row: &Row) -> Cell {
         (Some(file), _) => mark("clip", file),
         (None, Some(text)) => Cell::Long(text.to_owned()),
         (None, None) if row.dataset == Dataset::Message => {
-            text(row, "content_type").map_or(Cell::Empty, |kind| Cell::Text(kind.to_owned()))
+            text(row, "content_type").map_or(Cell::Empty, |kind| Cell::Text(content(kind)))
         }
         (None, None) => Cell::Empty,
     }
@@ -211,6 +218,17 @@ fn message(row: &Row) -> Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kinds_and_names_are_said_for_people() {
+        for (kind, expected) in [("TYPE_TEXT", "Text"), ("TYPE_CALL_LOG", "Call log"), ("", "")] {
+            assert_eq!(content(kind), expected);
+        }
+        for (path, expected) in [("a/b/c.png", "c.png"), ("c.png", "c.png"), ("a\\c.png", "c.png")]
+        {
+            assert_eq!(last_part(path), expected);
+        }
+    }
 
     #[test]
     fn keys_stand_in_addresses_whatever_they_hold() {

@@ -134,6 +134,10 @@ fn fields(row: &Row, context: &Context<'_>) -> Vec<(String, Cell)> {
                 ("text", view::Value::Text(text)) => Cell::Long(text.clone()),
                 ("status", _) => context.cell(row, columns::Show::Status("status")),
                 ("direction", _) => context.cell(row, columns::Show::Direction),
+                ("to_eid", _) if row.dataset == Dataset::Message => {
+                    context.cell(row, columns::Show::Person("", "", "to_eid"))
+                }
+                ("content_type", view::Value::Text(kind)) => Cell::Text(columns::content(kind)),
                 _ => context.field(field.name, value),
             };
             Some((columns::label(field.name), cell))
