@@ -206,6 +206,32 @@ async fn lists_find_the_end_of_a_long_message_and_own_up_to_what_has_no_time() -
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn people_are_named_as_they_write_themselves_and_pictures_are_shown() -> Result<()> {
+    let (mut world, mut browser) = empty().await?;
+    let staff = json!([{ "_id": "s1", "id": "e1", "displayName": "Mei Wong",
+        "status": "Activated", "avatarUrl": "data-retention/avatars/a.png" }]);
+    let contacts = json!([{ "_id": "c1", "id": "e2", "firstName": "家豪", "lastName": "梁" }]);
+    let conferences = json!([{ "_id": "v1", "fromEID": "e1", "callDate": "2021-05-01T08:00:00Z",
+        "callConferenceList": [{ "toEID": "e2" }] }]);
+    let sample = Sample::new(1)
+        .with("lc-data-server/staff.json", staff.to_string())
+        .with("dynamic-phonebook/contact.json", contacts.to_string())
+        .with("history/conference.json", conferences.to_string())
+        .with("data-retention/avatars/a.png", b"\x89PNG\r\n\x1a\n".to_vec());
+    let file = archives::write(world.directory(), 1, &sample.bytes()?)?;
+    world.upload(&file).await?;
+    world.wait_state(&archives::job(1), State::Stored, PATIENCE).await?;
+
+    let list = browser.get("/records/contacts?q=%E6%A2%81%E5%AE%B6%E8%B1%AA").await?.body;
+    ensure!(list.contains("梁家豪") && list.contains("1 record<"), "not found by name: {list}");
+    let page = browser.get("/records/conferences/v1%231").await?.body;
+    ensure!(page.contains("梁家豪"), "somebody who took part has no name: {page}");
+    let page = browser.get("/records/staff/s1%231").await?.body;
+    ensure!(page.contains(r#"<img src="/records/staff/s1%231/medium""#), "no picture: {page}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_audit_log_is_filtered_by_an_index_and_its_pages_keep_the_filter() -> Result<()> {
     let (world, mut browser) = empty().await?;
     ensure!(Browser::new(&world)?.sign_in("mallory", "let me in, please").await.is_err());

@@ -84,7 +84,7 @@ fn filter(ask: &Ask, data_type: DataType, path: String) -> Filter {
     }
     inputs.push(Input::Text {
         name: "q",
-        label: "Name, number or text",
+        label: "Name, number, text",
         value: ask.text.clone().unwrap_or_default(),
         max_chars: ask::TEXT_LIMIT_CHARS,
     });
