@@ -272,8 +272,8 @@ async fn the_audit_log_is_filtered_by_an_index_and_its_pages_keep_the_filter() -
         ("until=2021-01-01", "No such event", "class=\"leads\""),
         ("account=mallory&from=2021-01-01", "mallory", "/records/calls"),
     ] {
-        // What was looked for stands in the log, too, and in the form.
-        let page = browser.get(&format!("/audit?{query}")).await?.body;
+        // What was looked for stands in the form, too, and long words may be broken.
+        let page = browser.get(&format!("/audit?{query}")).await?.body.replace("<wbr>", "");
         let (_, table) = page.rsplit_once("</form>").context("there is a form")?;
         ensure!(table.contains(some) && !table.contains(other), "{query}: {page}");
     }
