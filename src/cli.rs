@@ -2,6 +2,7 @@
 
 mod account;
 mod key;
+mod manual;
 mod output;
 mod run;
 mod sftp;
@@ -50,6 +51,9 @@ enum Command {
     /// The accounts of the Retention Portal.
     #[command(subcommand)]
     Account(account::Account),
+    /// Write the manual pages and the completion for bash. The package is built with it.
+    #[command(hide = true)]
+    Manual(manual::Manual),
 }
 
 impl Cli {
@@ -59,6 +63,7 @@ impl Cli {
         let read = || Config::read(&config);
         match self.command {
             Command::Verify(verify) => verify.run(&config),
+            Command::Manual(manual) => manual.run(),
             Command::Run => run::run(&read()?),
             Command::Sftp(sftp) => sftp.run(&read()?),
             Command::Key(command) => {

@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 /// Writes `contents` to `path` so that a reader sees the old file or the new one.
 ///
@@ -27,7 +27,7 @@ pub fn write_whole(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
 
 /// Moves `from` to `to` on one file system. Fails if `to` exists.
 pub fn move_new(from: &Path, to: &Path) -> io::Result<()> {
-    renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE)?;
+    renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?;
     sync_parent(to)?;
     sync_parent(from)
 }
