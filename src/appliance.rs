@@ -18,6 +18,7 @@ use crate::{
     archive::Limits,
     cause,
     config::{Config, Mongodb, Secret, Secrets},
+    format,
     inbox::Condition,
     intake::{self, Intake, places::Places},
     portal::{self, Arriving, ArrivingUploads, Portal, certificate, password::Passwords},
@@ -42,6 +43,7 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     let secrets = secrets(config);
     secrets.archive_keys()?;
     let admin_password = secrets.admin_password()?;
+    format::claim(config.state_directory())?;
     let places = Places::new(config.state_directory());
     places.prepare()?;
 

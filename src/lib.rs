@@ -17,8 +17,8 @@
 //! 8. [`health`] asks every part how it is.
 //!
 //! [`backup`] says what a backup is and which states it goes through. Below
-//! everything lie [`config`], [`accounts`], [`audit`], [`files`] and [`cause`];
-//! above everything [`cli`] and [`appliance`]. Arrows point down only.
+//! everything lie [`config`], [`accounts`], [`audit`], [`format`](mod@format),
+//! [`files`] and [`cause`]; above everything [`cli`] and [`appliance`]. Arrows point down only.
 
 pub mod appliance;
 pub mod cli;
@@ -38,3 +38,4 @@ pub mod audit;
 pub mod cause;
 pub mod config;
 pub mod files;
+pub mod format;
