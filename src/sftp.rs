@@ -161,6 +161,11 @@ impl Endpoint {
         Ok(Prepared { sshd: programs.sshd, config_path, host_keys, log_socket })
     }
 
+    /// Makes sure that the account is not locked, if sshd is to be started from here.
+    pub fn refuse_locked(&self) -> Result<(), Error> {
+        Ok(Account::find(&self.user)?.refuse_locked()?)
+    }
+
     /// Where an upload begins, as the user sees it.
     fn start_directory(&self) -> PathBuf {
         match self.chroot.as_ref().and_then(|chroot| self.inbox.strip_prefix(chroot).ok()) {

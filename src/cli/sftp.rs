@@ -26,9 +26,11 @@ pub(super) enum Sftp {
 
 impl Sftp {
     pub(super) fn run(self, config: &Config) -> anyhow::Result<ExitCode> {
-        let prepared = appliance::endpoint(config).prepare()?;
+        let endpoint = appliance::endpoint(config);
+        let prepared = endpoint.prepare()?;
         match self {
             Self::Serve => {
+                endpoint.refuse_locked()?;
                 let mut command = prepared.command();
                 let error = command.exec();
                 Err(error).with_context(|| {

@@ -3,6 +3,11 @@
 //! sshd turns a locked account away with a word in its log and none to the client.
 //! What it would object to is looked for here beforehand, and said.
 //!
+//! An account as `systemd-sysusers` and `useradd` make it counts as locked, because it has
+//! no password and /etc/shadow says so with a `!`. The unit retention-sftp.service hides
+//! /etc/shadow from sshd, which then asks for the key alone. So it depends on who starts
+//! sshd whether a lock matters, and it is looked for only by whoever does.
+//!
 //! This module must never change an account.
 
 use std::{
@@ -55,7 +60,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Finds the account and makes sure that sshd would let it in.
+    /// Finds the account and makes sure that uploads can be left to it.
     pub fn find(name: &str) -> Result<Self, Error> {
         let unusable = |why: String| Error::UseAccount { name: name.to_owned(), why };
         if !is_plain_name(name) {
@@ -74,13 +79,6 @@ impl Account {
                     "nothing can lock root in; name a user made for uploads".to_owned(),
                 ));
             }
-            let shadow = fs::read_to_string("/etc/shadow").unwrap_or_default();
-            if is_locked(name, &shadow) {
-                return Err(unusable(format!(
-                    "the account is locked, and sshd lets no locked account in; \
-                     this leaves it without a password but open to keys: usermod -p '*' {name}"
-                )));
-            }
         } else if user.uid != geteuid() {
             return Err(unusable(
                 "without root, sshd can serve only the user who starts it".to_owned(),
@@ -89,6 +87,22 @@ impl Account {
         let c_name = CString::new(name).map_err(|_| unusable("its name holds a NUL".to_owned()))?;
         let groups = getgrouplist(&c_name, user.gid).map_err(look_up)?;
         Ok(Self { name: name.to_owned(), uid: user.uid, gid: user.gid, groups, home: user.dir })
+    }
+
+    /// Makes sure that an sshd which is started from here would let the account in.
+    pub(super) fn refuse_locked(&self) -> Result<(), Error> {
+        // Whoever cannot read it starts an sshd that cannot read it either.
+        let shadow = fs::read_to_string("/etc/shadow").unwrap_or_default();
+        if !is_locked(&self.name, &shadow) {
+            return Ok(());
+        }
+        let why = format!(
+            "the account is locked, and sshd lets no locked account in; start the endpoint with \
+             its unit, which hides that from sshd, or open the account to keys, still without \
+             a password: usermod -p '*' {}",
+            self.name
+        );
+        Err(Error::UseAccount { name: self.name.clone(), why })
     }
 
     /// Whether the account can pass through a directory.

@@ -10,7 +10,7 @@
 use std::{
     fs::{self, File, Metadata, Permissions},
     io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown},
     path::{Path, PathBuf},
 };
 
@@ -105,6 +105,9 @@ pub(super) fn make(path: &Path) -> Result<(), Error> {
 /// to root, and root alone can write there.
 pub(super) fn prepare_chroot(chroot: &Path) -> Result<(), Error> {
     make(chroot)?;
+    let prepare = |source| Error::Prepare { path: chroot.to_owned(), source };
+    // The daemon makes what is missing as well, as another user, and may have been first.
+    lchown(chroot, Some(0), Some(0)).map_err(prepare)?;
     for directory in down_to(chroot) {
         let metadata = look_at(directory)?;
         let fault = if metadata.uid() != 0 {
@@ -117,8 +120,7 @@ pub(super) fn prepare_chroot(chroot: &Path) -> Result<(), Error> {
         let purpose = "the chroot";
         return Err(Error::Trust { purpose, path: directory.to_owned(), fault });
     }
-    fs::set_permissions(chroot, Permissions::from_mode(0o755))
-        .map_err(|source| Error::Prepare { path: chroot.to_owned(), source })
+    fs::set_permissions(chroot, Permissions::from_mode(0o755)).map_err(prepare)
 }
 
 /// Makes the inbox and gives it to the uploading account. With a `group`, its members
