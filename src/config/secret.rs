@@ -113,8 +113,11 @@ impl Secrets {
 
     fn read(&self, name: &'static str) -> Result<Secret, Error> {
         if let Some(directory) = &self.credentials {
-            match read_file(&directory.join(name)) {
+            let path = directory.join(name);
+            match read_file(&path) {
                 Err(Error::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                // The unit has to name one that is blank where nobody laid down another.
+                Err(Error::Unusable { .. }) if is_blank(&path) => {}
                 other => return other,
             }
         }
@@ -137,6 +140,11 @@ fn read_file(path: &Path) -> Result<Secret, Error> {
         Ok(text) if !text.trim().is_empty() => Ok(Secret::new(text.to_owned())),
         _ => Err(Error::Unusable { path: path.to_owned() }),
     }
+}
+
+/// Whether there is nothing in a file but white space.
+fn is_blank(path: &Path) -> bool {
+    std::fs::read(path).map(Zeroizing::new).is_ok_and(|bytes| bytes.trim_ascii().is_empty())
 }
 
 /// Credentials from systemd are guarded by it; other files have to be 0600 or tighter.
@@ -180,5 +188,35 @@ mod tests {
         let secrets = Secrets::new(Some(credentials.path().into()), own.path().into());
         assert_eq!(secrets.mongodb_password().expect("found").reveal(), "first");
         assert!(matches!(secrets.admin_password(), Ok(None)));
+    }
+
+    #[test]
+    fn a_blank_credential_is_none() {
+        let (credentials, own) =
+            (tempfile::tempdir().expect("scratch"), tempfile::tempdir().expect("scratch"));
+        let secrets = Secrets::new(Some(credentials.path().into()), own.path().into());
+        for blank in ["", "\n"] {
+            std::fs::write(credentials.path().join("admin-password"), blank).expect("write");
+            assert!(matches!(secrets.admin_password(), Ok(None)), "{blank:?}");
+        }
+        let path = own.path().join("admin-password");
+        std::fs::write(&path, "own\n").expect("write");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("chmod");
+        let found = secrets.admin_password().expect("readable").expect("found");
+        assert_eq!(found.reveal(), "own");
+        std::fs::write(credentials.path().join("admin-password"), [0xff]).expect("write");
+        assert!(matches!(secrets.admin_password(), Err(Error::Unusable { .. })));
+    }
+
+    #[test]
+    fn each_credential_of_the_unit_has_a_blank_in_its_place() {
+        let unit = include_str!("../../systemd/retention.service");
+        let of = |key: &str| -> Vec<&str> {
+            let lines = unit.lines().filter_map(|line| line.strip_prefix(key));
+            lines.map(|line| line.split(':').next().unwrap_or_default()).collect()
+        };
+        let loaded = of("LoadCredential=");
+        assert!(loaded.contains(&"archive-keys"), "{loaded:?}");
+        assert_eq!(loaded, of("SetCredential="));
     }
 }
