@@ -153,6 +153,11 @@ impl Config<'_> {
         if self.programs.version >= Version(9, 1) {
             add(format_args!("RequiredRSASize {}", super::keys::MIN_RSA_BITS));
         }
+        // All senders may come from one address, and so does whoever asks how the endpoint is:
+        // a penalty for one would shut out all.
+        if self.programs.version >= Version(9, 8) {
+            add(format_args!("PerSourcePenalties no"));
+        }
         add(format_args!("AllowUsers {}", endpoint.user));
         add(format_args!("AuthorizedKeysFile {}", endpoint.authorized_keys().path().display()));
         add(format_args!("StrictModes {}", yes(self.strict_modes)));
@@ -321,6 +326,8 @@ mod tests {
             (endpoint(jail, sha1), Version(8, 2), "PubkeyAcceptedAlgorithms", false),
             (endpoint(jail, sha1), Version(9, 0), "RequiredRSASize", false),
             (endpoint(jail, sha1), Version(9, 1), "\nRequiredRSASize 2048", true),
+            (endpoint(jail, sha1), Version(9, 7), "PerSourcePenalties", false),
+            (endpoint(jail, sha1), Version(9, 8), "\nPerSourcePenalties no\n", true),
         ] {
             let text = text(&endpoint, version);
             assert_eq!(text.contains(line), expected, "{line} in {version:?}:\n{text}");
