@@ -1,0 +1,210 @@
+//! A customer's site: a machine with MongoDB and the package, a router that forwards to it, and a
+//! client outside.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use mongodb::bson::{Document, doc};
+use retention::backup::State;
+use serde_json::Value;
+
+use crate::{
+    client::Client,
+    machine::{Hardware, Machine},
+    mongod,
+    network::{Network, PUBLIC},
+    package,
+    process::{self, GLANCE},
+};
+
+/// The daemon's unit.
+pub(crate) const DAEMON: &str = "retention.service";
+
+/// The endpoint's unit.
+pub(crate) const ENDPOINT: &str = "retention-sftp.service";
+
+/// The password of the portal's `Admin`.
+pub(crate) const ADMIN_PASSWORD: &str = "Correct-Horse-7-Staple";
+
+/// The user that uploads, whom the package makes.
+pub(crate) const UPLOADER: &str = "retention-sftp";
+
+/// How long a small backup may take from its upload until it is stored.
+const STORED: Duration = Duration::from_secs(60);
+
+/// Whom archives of the fixtures are protected with, the newest first.
+const ARCHIVE_KEYS: &str = "Str0ng!Key#2021\n0lder?Key#2019\n";
+
+/// A site.
+pub(crate) struct Site {
+    // In the order in which they are ended.
+    pub(crate) machine: Machine,
+    pub(crate) client: Client,
+    _network: Network,
+}
+
+impl Site {
+    /// A site whose machine is a Debian and nothing else yet. The router forwards to it already:
+    /// port 22 to the endpoint, port 443 to the portal.
+    pub(crate) fn new(mut hardware: Hardware) -> Result<Self> {
+        let network = Network::new()?;
+        hardware.shared.push(mongod::shared("4.2")?);
+        let address = hardware.address.clone();
+        let machine = Machine::boot(&network, hardware)?;
+        network.forward(22, &address, 2222)?;
+        network.forward(443, &address, 8443)?;
+        let client = Client::new(&network)?;
+        Ok(Self { machine, client, _network: network })
+    }
+
+    /// A site where everything runs.
+    pub(crate) async fn ready() -> Result<Self> {
+        let site = Self::new(Hardware::default())?;
+        mongod::install(&site.machine).await?;
+        site.install_package()?;
+        site.configure()?;
+        site.wait_until_it_runs()?;
+        site.introduce()?;
+        Ok(site)
+    }
+
+    /// Installs the package as an administrator does.
+    pub(crate) fn install_package(&self) -> Result<()> {
+        let file = "/root/retention-appliance.deb";
+        self.machine.write(file, package::bytes()?)?;
+        self.machine.run(&["apt-get", "install", "--yes", file]).map(drop)
+    }
+
+    /// Writes configuration and secrets, lets the client upload, and starts the services.
+    pub(crate) fn configure(&self) -> Result<()> {
+        self.machine.write(
+            "/etc/retention/retention.toml",
+            format!(
+                "version = 1\n\
+                 [sftp]\nlisten = \"0.0.0.0:2222\"\nuser = {UPLOADER:?}\n\
+                 [mongodb]\nhost = \"127.0.0.1:27017\"\nuser = {user:?}\n\
+                 replica_set = {set:?}\ntarget_db = {db:?}\n\
+                 [portal]\nlisten = \"0.0.0.0:8443\"\nnames = [{PUBLIC:?}]\n",
+                user = mongod::USER,
+                set = mongod::REPLICA_SET,
+                db = mongod::TARGET_DB,
+            ),
+        )?;
+        self.machine.run(&["mkdir", "-p", "-m", "700", "/etc/retention/secrets"])?;
+        for (name, secret) in [
+            ("archive-keys", ARCHIVE_KEYS),
+            ("mongodb-password", mongod::PASSWORD),
+            ("admin-password", ADMIN_PASSWORD),
+        ] {
+            let file = self.machine.path(&format!("/etc/retention/secrets/{name}"));
+            process::write_secret(&file, secret)?;
+        }
+        self.machine.run(&["systemctl", "restart", ENDPOINT, DAEMON])?;
+        self.machine.write("/root/maaiiconnect.pub", self.client.public_key()?)?;
+        self.machine.run(&["retention", "key", "add", "/root/maaiiconnect.pub"]).map(drop)
+    }
+
+    /// Waits until both services are active.
+    pub(crate) fn wait_until_it_runs(&self) -> Result<()> {
+        self.machine.wait_active(ENDPOINT)?;
+        self.machine.wait_active(DAEMON)
+    }
+
+    /// Tells the client how to know the endpoint and the portal.
+    pub(crate) fn introduce(&self) -> Result<()> {
+        let state = |name: &str| self.machine.path(&format!("/var/lib/retention/{name}"));
+        let host_key = fs::read_to_string(state("sftp-server/host_key_ed25519.pub"))?;
+        self.client.trust(&host_key, &fs::read(state("portal/certificate.pem"))?)
+    }
+
+    /// What `retention status --json` says, whether or not all is well.
+    pub(crate) fn status(&self) -> Result<Value> {
+        let output = self.machine.command("retention").args(["status", "--json"]).output()?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        serde_json::from_slice(&output.stdout).with_context(|| format!("status said: {errors}"))
+    }
+
+    /// Uploads a backup from the outside.
+    pub(crate) fn upload(&self, backup: &Fixture) -> Result<()> {
+        self.client.upload(UPLOADER, &backup.path)
+    }
+
+    /// Waits until `retention status` lists a backup as stored, and returns what it says of it.
+    pub(crate) fn wait_stored(&self, backup: &Fixture) -> Result<Value> {
+        let deadline = Instant::now() + STORED;
+        loop {
+            let status = self.status()?;
+            let lines = status["backups"]["ok"].as_array();
+            let line =
+                lines.and_then(|lines| lines.iter().find(|line| line["file"] == backup.name));
+            let state = line.and_then(|line| line["state"].as_str()?.parse::<State>().ok());
+            if let Some(line) = line
+                && state == Some(State::Stored)
+            {
+                return Ok(line.clone());
+            }
+            let failed = state.is_some_and(State::is_final) || Instant::now() > deadline;
+            let said = || format!("{status}\n{}", self.machine.journal(DAEMON));
+            ensure!(!failed, "{} is not stored: {}", backup.name, said());
+            thread::sleep(GLANCE);
+        }
+    }
+
+    /// Makes sure that the database has exactly what the backup brought.
+    pub(crate) async fn holds(&self, backup: &Fixture) -> Result<()> {
+        let database = mongod::database(&self.machine)?;
+        let log = database.collection::<Document>("backups");
+        let line = log.find_one(doc! { "file": &backup.name }).await?;
+        let job = line.context("the Backup Log has it")?.get_str("job")?.to_owned();
+        let mut stored = 0;
+        for name in RECORDS {
+            let records = database.collection::<Document>(name);
+            stored += records.count_documents(doc! { "backup": &job }).await?;
+        }
+        ensure!(stored == backup.records, "{stored} records instead of {}", backup.records);
+        Ok(())
+    }
+}
+
+/// The collections that records are in.
+const RECORDS: [&str; 10] = [
+    "calls",
+    "conferences",
+    "messages",
+    "voicemails",
+    "recordings",
+    "files",
+    "staff",
+    "contacts",
+    "enquiries",
+    "other",
+];
+
+/// One of the archives in `tests/fixtures`.
+pub(crate) struct Fixture {
+    pub(crate) path: PathBuf,
+    pub(crate) name: String,
+    /// How many records it brings.
+    records: u64,
+}
+
+impl Fixture {
+    /// The archives that can be stored, in the order in which they were made.
+    pub(crate) fn all() -> Result<Vec<Self>> {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+        let mut all = Vec::new();
+        for line in fs::read_to_string(directory.join("expected.jsonl"))?.lines() {
+            let line: Value = serde_json::from_str(line)?;
+            let name = line["file"].as_str().context("a fixture has a file")?.to_owned();
+            let counts = line["records"].as_object().context("a fixture has records")?.values();
+            let records = counts.filter_map(Value::as_u64).sum();
+            all.push(Self { path: directory.join(&name), name, records });
+        }
+        Ok(all)
+    }
+}
