@@ -14,6 +14,7 @@ pub(crate) mod sshd;
 use std::{
     collections::HashSet,
     fs::{self, Permissions},
+    net::Ipv4Addr,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
@@ -54,6 +55,8 @@ pub(crate) struct Options {
     pub(crate) admin_password: String,
     /// For how long an interrupted upload is kept to be resumed.
     pub(crate) grace_seconds: u64,
+    /// The address that endpoint and portal listen on. Loopback reaches them in any case.
+    pub(crate) listen: Ipv4Addr,
     /// Further lines of the configuration: whole sections.
     pub(crate) sections: String,
     /// How many members the replica set has: one, or three of which the last is an arbiter.
@@ -73,6 +76,7 @@ impl Default for Options {
             archive_keys: vec!["Str0ng!Key#2021".into(), "0lder?Key#2019".into()],
             admin_password: "Correct-Horse-7-Staple".into(),
             grace_seconds: 2,
+            listen: Ipv4Addr::LOCALHOST,
             sections: String::new(),
             members: 1,
             state_disk_bytes: None,
@@ -271,6 +275,11 @@ impl World {
         self.sftp_port
     }
 
+    /// The portal's port.
+    pub(crate) fn portal_port(&self) -> u16 {
+        self.portal_port
+    }
+
     /// The directory that the uploading client writes to.
     pub(crate) fn inbox(&self) -> PathBuf {
         self.state_directory().join("sftp/inbox")
@@ -349,15 +358,16 @@ impl Configuration<'_> {
             "version = 1\n\
              state_directory = {state:?}\n\
              secrets_directory = {secrets:?}\n\
-             [sftp]\nlisten = \"127.0.0.1:{sftp_port}\"\nuser = {user:?}\n\
+             [sftp]\nlisten = \"{listen}:{sftp_port}\"\nuser = {user:?}\n\
              [inbox]\ngrace_seconds = {grace}\nrescan_seconds = 1\n\
              [mongodb]\nhost = {address:?}\nreplica_set = {REPLICA_SET:?}\n\
              target_db = {TARGET_DB:?}\n\
-             [portal]\nlisten = \"127.0.0.1:{portal_port}\"\n\
+             [portal]\nlisten = \"{listen}:{portal_port}\"\n\
              {sections}\n",
             state = directory.join("state"),
             secrets = directory.join("secrets"),
             grace = options.grace_seconds,
+            listen = options.listen,
             sections = options.sections,
         )
     }
