@@ -70,8 +70,7 @@ impl Site {
         for line in LAYOUT.lines().map(str::trim).filter(|line| !line.is_empty()) {
             run(line)?;
         }
-        run("ip netns exec router sysctl -qw net.ipv4.ip_forward=1")
-            .or_else(|_| enter("router", || fs::write("/proc/sys/net/ipv4/ip_forward", "1")))?;
+        enter("router", || fs::write("/proc/sys/net/ipv4/ip_forward", "1"))?;
         firewall("router", MASQUERADE)?;
         firewall("cloud", COUNTERS)?;
         Ok(Self)
