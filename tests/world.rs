@@ -115,7 +115,7 @@ pub(crate) struct Program {
 impl Program {
     /// A short run of it, with its configuration.
     pub(crate) fn command(&self) -> Command {
-        let mut command = process::within(self.disks.as_deref(), &self.path);
+        let mut command = process::within(&SmallDisks::way_into(self.disks.as_deref()), &self.path);
         command.arg("--config").arg(&self.config);
         command
     }

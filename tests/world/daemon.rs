@@ -12,6 +12,7 @@ use tokio::net::UnixDatagram;
 
 use super::{
     Program,
+    disks::SmallDisks,
     process::{GLANCE, Process},
 };
 
@@ -44,8 +45,8 @@ impl Daemon {
         }
         let notify = UnixDatagram::bind(&self.notify_path)?;
         let Program { path, config, disks } = &self.program;
-        let (disks, name) = (disks.as_deref(), "retention run");
-        let process = Process::start_within(disks, name, path, &self.log, |command| {
+        let (enter, name) = (SmallDisks::way_into(disks.as_deref()), "retention run");
+        let process = Process::start_within(&enter, name, path, &self.log, |command| {
             command.args(["run", "--config"]).arg(config);
             command.env("NOTIFY_SOCKET", &self.notify_path).env("RUST_BACKTRACE", "1");
             // What the systemd around us, if any, meant for us and not for it.

@@ -61,8 +61,13 @@ impl SmallDisks {
         Ok(Self { holder })
     }
 
+    /// The command line that leads into the file systems, if there are any.
+    pub(crate) fn way_into(disks: Option<&Self>) -> Vec<OsString> {
+        disks.map(Self::enter).unwrap_or_default()
+    }
+
     /// The command line that runs what follows it where the file systems are.
-    pub(crate) fn enter(&self) -> Vec<OsString> {
+    fn enter(&self) -> Vec<OsString> {
         let mut words = vec!["nsenter".to_owned(), format!("--target={}", self.pid())];
         if geteuid().is_root() {
             words.extend(["--mount", "--"].map(str::to_owned));

@@ -101,8 +101,8 @@ impl Mongod {
         let of_one = self.members.len() == 1;
         let member = &mut self.members[number];
         let (port, directory, disks) = (member.port.to_string(), &member.directory, &self.disks);
-        let (disks, program) = (disks.as_deref(), &self.program);
-        let process = Process::start_within(disks, "mongod", program, &member.log, |command| {
+        let (enter, program) = (SmallDisks::way_into(disks.as_deref()), &self.program);
+        let process = Process::start_within(&enter, "mongod", program, &member.log, |command| {
             command.args(["--replSet", REPLICA_SET, "--bind_ip", "127.0.0.1", "--port", &port]);
             command.arg("--dbpath").arg(directory);
             command.args(["--wiredTigerCacheSizeGB", "0.25", "--nounixsocket"]);

@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashSet,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs::{self, File, OpenOptions},
     io,
     net::{Ipv4Addr, TcpListener},
@@ -22,8 +22,6 @@ use nix::{
     sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
-
-use super::disks::SmallDisks;
 
 /// Between two looks at something that tells nobody when it changes.
 pub(crate) const GLANCE: Duration = Duration::from_millis(20);
@@ -49,12 +47,12 @@ impl Process {
         log: &Path,
         arrange: impl FnOnce(&mut Command),
     ) -> anyhow::Result<Self> {
-        Self::start_within(None, name, program, log, arrange)
+        Self::start_within(&[], name, program, log, arrange)
     }
 
-    /// Starts `program` where small file systems are, if there are any.
+    /// Starts `program` where the command line `enter` leads to; if it is empty, here.
     pub(crate) fn start_within(
-        disks: Option<&SmallDisks>,
+        enter: &[OsString],
         name: &str,
         program: &Path,
         log: &Path,
@@ -63,7 +61,7 @@ impl Process {
         let open = || OpenOptions::new().create(true).append(true).open(log);
         let output = open().and_then(|file| Ok((file.try_clone()?, file)));
         let (output, errors) = output.with_context(|| format!("cannot write {}", log.display()))?;
-        let mut command = within(disks, "setpriv");
+        let mut command = within(enter, "setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(program);
         command.process_group(0).stdin(Stdio::null()).stdout(output).stderr(errors);
         arrange(&mut command);
@@ -182,14 +180,13 @@ pub(crate) fn lost_a_port(error: &anyhow::Error) -> bool {
     text.contains("address already in use") || text.contains("addrinuse")
 }
 
-/// A command that runs where small file systems are, if there are any.
-pub(crate) fn within(disks: Option<&SmallDisks>, program: impl AsRef<OsStr>) -> Command {
-    let Some(disks) = disks else {
+/// A command that runs where the command line `enter` leads to; if it is empty, here.
+pub(crate) fn within(enter: &[OsString], program: impl AsRef<OsStr>) -> Command {
+    let Some((first, more)) = enter.split_first() else {
         return Command::new(program);
     };
-    let enter = disks.enter();
-    let mut command = Command::new(&enter[0]);
-    command.args(&enter[1..]).arg(program);
+    let mut command = Command::new(first);
+    command.args(more).arg(program);
     command
 }
 

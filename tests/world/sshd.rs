@@ -15,6 +15,7 @@ use tokio::{
 
 use super::{
     Program,
+    disks::SmallDisks,
     process::{self, GLANCE, Process},
 };
 
@@ -40,8 +41,8 @@ impl Sshd {
     /// Starts the endpoint again.
     pub(crate) async fn resume(&mut self) -> anyhow::Result<()> {
         let Program { path, config, disks } = &self.program;
-        let (disks, name) = (disks.as_deref(), "retention sftp serve");
-        let mut process = Process::start_within(disks, name, path, &self.log, |command| {
+        let (enter, name) = (SmallDisks::way_into(disks.as_deref()), "retention sftp serve");
+        let mut process = Process::start_within(&enter, name, path, &self.log, |command| {
             command.args(["sftp", "serve", "--config"]).arg(config);
         })?;
         let deadline = Instant::now() + START;
