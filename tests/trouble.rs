@@ -368,6 +368,10 @@ async fn what_only_a_lost_primary_had_is_stored_again() -> Result<()> {
     world.wait_state(&job(2), State::Storing, PATIENCE).await?;
     world.daemon.signal(Signal::SIGSTOP);
     let (primary, secondary) = world.mongod.roles().await?;
+    // What the daemon waits for is acknowledged; what follows will not be.
+    let most = WriteConcern::builder().w(Acknowledgment::Majority).build();
+    let other = world.mongod.client_of(primary).database("other").collection("marks");
+    other.insert_one(doc! { "_id": 1 }).write_concern(most).await?;
     world.mongod.signal_member(secondary, Signal::SIGSTOP);
     put_medium(&world, primary, &medium).await?;
     world.daemon.signal(Signal::SIGCONT);
