@@ -4,7 +4,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -15,13 +15,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     accounts::{ADMIN, Account, Permissions, Role},
+    alerts::{self, Alerts, Way},
     archive::Limits,
     cause,
     config::{Config, Mongodb, Secret, Secrets},
     format,
+    health::{self, Examiner, watch::Watcher},
     inbox::Condition,
-    intake::{self, Intake, places::Places},
-    portal::{self, Arriving, ArrivingUploads, Portal, certificate, password::Passwords},
+    intake::{
+        self, Intake,
+        places::{ClaimedFile, Places},
+    },
+    portal::{self, Arriving, ArrivingUploads, Portal, Watched, certificate, password::Passwords},
     records::Rules,
     sftp::Endpoint,
     store::{self, Store},
@@ -47,12 +52,23 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     let places = Places::new(config.state_directory());
     places.prepare()?;
 
+    let alerts = Alerts::new(self::alerts(config), now)?;
+    let watcher = Watcher::new(examiner(config, store.clone()), now)?.with_alerts(alerts.remarks());
+    let reports = watcher.reports();
     let intake = Intake::new(intake_settings(config), store.clone(), places, stop.clone());
-    let portal = portal(config, store.clone(), arriving(&intake)).await?;
+    let watched = Watched {
+        arriving: arriving(&intake),
+        reports: reports.clone(),
+        history: watcher.history(),
+        alerts: Arc::new(self::alerts(config)),
+    };
+    let portal = portal(config, store.clone(), watched).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), portal = %portal.address(), "started");
     let watchdog = tokio::spawn(feed_watchdog(intake.alive(), stop.clone()));
     let readiness = tokio::spawn(become_ready(store, admin_password, stop.clone()));
     let portal = tokio::spawn(portal.serve(stop.clone()));
+    let health = tokio::spawn(watcher.run(stop.clone()));
+    let alerts = tokio::spawn(alerts.run(reports, stop.clone()));
     let mut intake = tokio::spawn(intake.run());
 
     let ended = tokio::select! {
@@ -68,6 +84,8 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
         None => wait(intake, "intake").await.map(Err),
     };
     wait(portal, "the portal").await;
+    wait(health, "health").await;
+    wait(alerts, "alerts").await;
     readiness.abort();
     watchdog.abort();
     tracing::info!("stopped");
@@ -90,17 +108,10 @@ async fn wait<T>(mut part: JoinHandle<T>, name: &str) -> Option<JoinError> {
 }
 
 /// The portal, with a certificate of its own where none was given.
-async fn portal(
-    config: &Config,
-    store: Store,
-    arriving: ArrivingUploads,
-) -> anyhow::Result<Portal> {
+async fn portal(config: &Config, store: Store, watched: Watched) -> anyhow::Result<Portal> {
     let section = config.portal();
     let state = config.state_directory().join("portal");
-    let (certificate, key) = match (&section.certificate, &section.key) {
-        (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
-        _ => (state.join("certificate.pem"), state.join("key.pem")),
-    };
+    let (certificate, key) = certificate_and_key(config);
     if section.certificate.is_none() {
         std::fs::create_dir_all(&state).context("cannot make the directory of the certificate")?;
         let mut names = section.names.clone();
@@ -110,8 +121,88 @@ async fn portal(
         }
         certificate::make_if_missing(&certificate, &key, &names, now())?;
     }
-    let settings = portal::Settings { listen: section.listen, certificate, key };
-    Ok(Portal::new(&settings, store, arriving, now).await?)
+    let health = config.health();
+    let settings = portal::Settings {
+        listen: section.listen,
+        certificate,
+        key,
+        metrics: health.metrics,
+        look_seconds: health.interval_seconds,
+    };
+    Ok(Portal::new(&settings, store, watched, now).await?)
+}
+
+/// The portal's certificate and its key: those that were given, or those that are made.
+fn certificate_and_key(config: &Config) -> (PathBuf, PathBuf) {
+    let state = config.state_directory().join("portal");
+    match (&config.portal().certificate, &config.portal().key) {
+        (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
+        _ => (state.join("certificate.pem"), state.join("key.pem")),
+    }
+}
+
+/// Who is told when something is wrong, and how.
+pub fn alerts(config: &Config) -> alerts::Settings {
+    let section = config.alerts();
+    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    let host = host.unwrap_or_else(|| "localhost".to_owned());
+    let mut ways = Vec::new();
+    if let Some(mail) = &section.mail {
+        let mail = alerts::mail::Mail::new(mail.clone(), secrets(config), host.clone());
+        ways.push(Way::Mail(mail));
+    }
+    if let Some(webhook) = &section.webhook {
+        let webhook = alerts::webhook::Webhook::new(webhook.clone(), secrets(config));
+        ways.push(Way::Webhook(webhook));
+    }
+    if section.syslog {
+        ways.push(Way::Syslog(alerts::syslog::Syslog::new(alerts::syslog::SOCKET)));
+    }
+    alerts::Settings {
+        directory: alerts::directory(config.state_directory()),
+        host,
+        ways,
+        rules: alerts::plan::Rules {
+            settle: SignedDuration::from_secs(section.settle_seconds.into()),
+            reminder: SignedDuration::from_hours(section.reminder_hours.into()),
+            digest_hour: section.digest.then_some(section.digest_hour),
+        },
+    }
+}
+
+/// Who looks at the appliance that a configuration describes.
+pub fn examiner(config: &Config, store: Store) -> Examiner {
+    let mut certificates = vec![health::Watched {
+        name: "portal",
+        path: certificate_and_key(config).0,
+        advice: match config.portal().certificate {
+            Some(_) => "Put a new certificate and its key in place and restart the service.",
+            None => {
+                "Remove portal/certificate.pem and portal/key.pem below the state directory \
+                     and restart the service: a new one is made."
+            }
+        },
+    }];
+    let authority = config.mongodb().tls_ca_file.clone().filter(|_| config.mongodb().tls);
+    certificates.extend(authority.map(|path| health::Watched {
+        name: "mongodb-authority",
+        path,
+        advice: "Put the authority's new certificate in place and restart the service.",
+    }));
+    let settings = health::Settings {
+        state_directory: config.state_directory().to_owned(),
+        sftp: config.sftp().listen,
+        endpoint: endpoint(config),
+        claimed: |state| {
+            let files = Places::new(state).claimed_files().map_err(|error| cause::chain(&error))?;
+            let claimed =
+                |file: ClaimedFile| health::Claimed { upload: file.upload, name: file.name };
+            Ok(files.into_iter().map(claimed).collect())
+        },
+        certificates,
+        health: config.health().clone(),
+    };
+    Examiner::new(store, settings)
 }
 
 /// What the portal shows of the inbox.
@@ -193,6 +284,8 @@ pub fn endpoint(config: &Config) -> Endpoint {
         inbox: root.join("inbox"),
         chroot: nix::unistd::geteuid().is_root().then_some(root),
         sha1_rsa: config.sftp().sha1_rsa,
+        reserve_bytes: config.health().reserve_bytes,
+        program: std::env::current_exe().ok(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, and how the answer is printed.
 
 mod account;
+mod alerts;
 mod key;
 mod manual;
 mod output;
@@ -48,6 +49,9 @@ enum Command {
     /// The SSH keys that may upload.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Who is told when something is wrong: silences, and a test.
+    #[command(subcommand)]
+    Alerts(alerts::Alerts),
     /// The accounts of the Retention Portal.
     #[command(subcommand)]
     Account(account::Account),
@@ -65,11 +69,13 @@ impl Cli {
             Command::Verify(verify) => verify.run(&config),
             Command::Manual(manual) => manual.run(),
             Command::Run => run::run(&read()?),
+            Command::Sftp(sftp::Sftp::Keys(door)) => sftp::keys(&door),
             Command::Sftp(sftp) => sftp.run(&read()?),
             Command::Key(command) => {
                 key::run(&command, &appliance::endpoint(&read()?).authorized_keys())?;
                 Ok(ExitCode::SUCCESS)
             }
+            Command::Alerts(alerts) => alerts.run(&read()?),
             Command::Account(account) => account.run(&read()?),
             Command::Status(status) => status.run(&read()?),
         }

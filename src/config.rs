@@ -6,6 +6,8 @@
 //! `$CREDENTIALS_DIRECTORY`, else from [`Spec::secrets_directory`], each from a
 //! file that only its owner can read; see [`secret`].
 
+mod alerts;
+mod health;
 pub mod secret;
 
 use std::{
@@ -16,6 +18,8 @@ use std::{
 
 use serde::Deserialize;
 
+pub use alerts::{Alerts, Encryption, Mail, Webhook};
+pub use health::{Audience, Health};
 pub use secret::{Secret, Secrets};
 
 use crate::records::rules::Addition;
@@ -82,6 +86,10 @@ pub struct Spec {
     pub modes: Modes,
     /// How records are told apart.
     pub records: Records,
+    /// What the appliance looks after, and when it turns uploads away.
+    pub health: Health,
+    /// Who is told when something is wrong.
+    pub alerts: Alerts,
 }
 
 impl Default for Spec {
@@ -97,6 +105,8 @@ impl Default for Spec {
             portal: Portal::default(),
             modes: Modes::default(),
             records: Records::default(),
+            health: Health::default(),
+            alerts: Alerts::default(),
         }
     }
 }
@@ -292,6 +302,9 @@ impl Config {
         if spec.archive.max_entries == 0 {
             return Err(wrong("archive.max_entries", "it has to be 1 or more"));
         }
+        if let Some((key, why)) = spec.health.objection().or_else(|| spec.alerts.objection()) {
+            return Err(wrong(key, why));
+        }
         Ok(Self { spec, path: path.to_owned() })
     }
 
@@ -346,6 +359,16 @@ impl Config {
         &self.spec.records
     }
 
+    /// `[health]`
+    pub fn health(&self) -> &Health {
+        &self.spec.health
+    }
+
+    /// `[alerts]`
+    pub fn alerts(&self) -> &Alerts {
+        &self.spec.alerts
+    }
+
     /// How long an interrupted upload is kept.
     pub fn grace(&self) -> Duration {
         Duration::from_secs(self.spec.inbox.grace_seconds)
@@ -379,6 +402,18 @@ mod tests {
             ("[mongodb]\ntarget_db = 'a.b'", "mongodb.target_db"),
             ("[portal]\ncertificate = '/a'", "portal.certificate"),
             ("[sftp]\nuser = ''", "sftp.user"),
+            ("[health]\nschedule_hour = 24", "health.schedule_hour"),
+            ("[health]\ninterval_seconds = 0", "health.interval_seconds"),
+            ("[health]\nmetrics = 'everyone'", "everyone"),
+            ("[alerts]\ndigest_hour = 24", "alerts.digest_hour"),
+            ("[alerts.mail]\nserver = 'mail'\nto = ['a@b.example']", "alerts.mail.server"),
+            ("[alerts.mail]\nserver = 'mail:25'\nfrom = 'a@b.example'", "alerts.mail.to"),
+            (
+                "[alerts.mail]\nserver = 'mail:25'\nto = ['a@b.example']\nfrom = 'a@b.example'\n\
+                 encryption = 'none'",
+                "alerts.mail.encryption",
+            ),
+            ("[alerts.webhook]\nurl = 'http://example/'", "alerts.webhook.url"),
             ("[[records.rules]]\nname = 'survey'\ndataset = 'surveys'", "surveys"),
         ] {
             let error = parse(text).expect_err(text);

@@ -1,44 +1,89 @@
 //! How the appliance is: one report that everybody who asks is given.
 //!
-//! Looks, and changes nothing. A part that cannot be asked is reported as such,
-//! and never left out.
+//! ```text
+//! look (I/O)  -> judge (numbers in, state and sentence out) -> check -> report
+//!                                                                        |
+//!   `retention status`, the portal's page, /healthz, /readyz, /metrics, alerts
+//! ```
+//!
+//! Each module below looks at one thing and judges it; [`check`] says what a check is, [`watch`]
+//! repeats the look, [`history`] and [`journal`] keep what has to be known later. Looks, and
+//! changes nothing but its own notes. A part that cannot be asked is reported as such, and never
+//! left out. What is asked of a part has a limit in time.
 
-use std::{io, net::SocketAddr, path::Path, time::Duration};
+pub mod backups;
+pub mod certificates;
+pub mod check;
+pub mod database;
+pub mod disk;
+pub mod endpoint;
+mod examine;
+pub mod history;
+pub mod journal;
+pub mod machine;
+pub mod metrics;
+pub mod storage;
+pub mod tunnel;
+pub mod uploads;
+pub mod watch;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use jiff::Timestamp;
-use serde::Serialize;
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    net::TcpStream,
-    time::timeout,
-};
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    backup::{BackupName, State, UploadId},
+    backup::{BackupName, UploadId},
     cause::chain,
-    inbox::{self, Condition},
-    store::{Store, browse::Position},
 };
+use check::{Check, Kind, State};
 
-/// How long a part may take to answer.
-const PATIENCE: Duration = Duration::from_secs(6);
+pub use endpoint::Endpoint;
+pub use examine::Examiner;
+pub use machine::Memory;
+pub use uploads::Arriving;
 
-/// How many of the newest backups are reported.
-const NEWEST: u16 = 5;
+/// What is looked after, and how.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the appliance keeps its state.
+    pub state_directory: PathBuf,
+    /// Where the endpoint listens.
+    pub sftp: SocketAddr,
+    /// The endpoint as it was prepared, whose host keys are read anew for each look.
+    pub endpoint: crate::sftp::Endpoint,
+    /// What was taken in and is neither stored nor rejected, read anew for each look, or why it
+    /// cannot be read.
+    pub claimed: fn(&Path) -> Result<Vec<Claimed>, String>,
+    /// Certificates by the names under which they are shown, with what to do about each.
+    pub certificates: Vec<Watched>,
+    /// `[health]`.
+    pub health: crate::config::Health,
+}
 
-/// How many backups that somebody has to look after are reported.
-const UNRESOLVED: i64 = 20;
-
-/// What is said of a backup while its line in the log cannot be read.
-const MONGODB_AWAY: &str = "MongoDB cannot be reached; it goes on by itself as soon as it can.";
+/// A certificate to be watched.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// `portal`, `mongodb`.
+    pub name: &'static str,
+    /// The file.
+    pub path: PathBuf,
+    /// What to do when it runs out.
+    pub advice: &'static str,
+}
 
 /// The state of the whole appliance.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// When it was asked.
     pub at: Timestamp,
-    /// Whether nothing is wrong.
+    /// Whether nothing is wrong: no check is a warning or critical.
     pub ok: bool,
+    /// The checks, in the order of their kinds.
+    pub checks: Vec<Check>,
     /// The SFTP endpoint.
     pub sftp: Part<Endpoint>,
     /// The database.
@@ -66,7 +111,7 @@ pub struct Claimed {
 }
 
 /// What a part answered.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Part<T> {
     /// It is there.
@@ -87,19 +132,18 @@ impl<T> Part<T> {
     pub fn is_ok(&self) -> bool {
         matches!(self, Self::Ok(_))
     }
-}
 
-/// The SFTP endpoint as a client sees it.
-#[derive(Debug, Serialize)]
-pub struct Endpoint {
-    /// Where it was asked.
-    pub address: SocketAddr,
-    /// How it introduced itself.
-    pub banner: String,
+    /// The answer, or why there is none.
+    pub fn answer(&self) -> Result<&T, &str> {
+        match self {
+            Self::Ok(answer) => Ok(answer),
+            Self::Error(why) => Err(why),
+        }
+    }
 }
 
 /// A file system.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Disk {
     /// How many bytes it has.
     pub total_bytes: u64,
@@ -107,30 +151,8 @@ pub struct Disk {
     pub free_bytes: u64,
 }
 
-/// The machine's memory.
-#[derive(Debug, Serialize)]
-pub struct Memory {
-    /// How many bytes it has.
-    pub total_bytes: u64,
-    /// How many of them could be had.
-    pub available_bytes: u64,
-}
-
-/// An upload in the inbox.
-#[derive(Debug, Serialize)]
-pub struct Arriving {
-    /// Its name.
-    pub file: String,
-    /// How much of it is there.
-    pub size_bytes: u64,
-    /// `arriving`, `interrupted` or `arrived`.
-    pub condition: &'static str,
-    /// When it was last written to.
-    pub modified: Timestamp,
-}
-
 /// A backup in the log.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     /// The job.
     pub job_id: String,
@@ -146,137 +168,39 @@ pub struct Line {
     pub changed: Timestamp,
 }
 
-/// Asks every part. `claimed` is what was taken in and is neither stored nor rejected.
-pub async fn report<E: std::error::Error>(
-    store: &Store,
-    state: &Path,
-    sftp: SocketAddr,
-    claimed: Result<Vec<Claimed>, E>,
-    now: Timestamp,
-) -> Report {
-    let (mongodb, backups, unresolved, sftp) =
-        tokio::join!(ask(store), newest(store), unresolved(store), endpoint(sftp));
-    let unresolved = match unresolved {
-        Part::Error(_) if !mongodb.is_ok() => Part::new(
-            claimed
-                .map(|claimed| claimed.iter().map(|one| waiting_for_mongodb(one, now)).collect()),
-        ),
-        other => other,
-    };
-    let mut report = Report {
-        at: now,
-        ok: false,
-        sftp: Part::new(sftp),
-        mongodb,
-        disk: Part::new(disk(state)),
-        memory: Part::new(memory()),
-        inbox: Part::new(arriving(&state.join("sftp/inbox"))),
-        backups,
-        unresolved,
-    };
-    let writable = matches!(&report.mongodb, Part::Ok(server) if server.writable);
-    report.ok = writable
-        && report.sftp.is_ok()
-        && report.disk.is_ok()
-        && report.inbox.is_ok()
-        && report.backups.is_ok()
-        && matches!(&report.unresolved, Part::Ok(lines) if lines.is_empty());
-    report
-}
-
-async fn ask(store: &Store) -> Part<crate::store::Server> {
-    let store = store.clone();
-    // A future of the driver is not to be dropped half-way, so it runs by itself.
-    match timeout(PATIENCE, tokio::spawn(async move { store.ping().await })).await {
-        Ok(Ok(answer)) => Part::new(answer),
-        _ => Part::Error("MongoDB does not answer".to_owned()),
+impl Report {
+    /// The weightiest state of all checks.
+    pub fn worst(&self) -> State {
+        check::worst(&self.checks)
     }
-}
 
-async fn newest(store: &Store) -> Part<Vec<Line>> {
-    let store = store.clone();
-    let page = tokio::spawn(async move { store.backup_log(&Position::First, NEWEST).await });
-    match timeout(PATIENCE, page).await {
-        Ok(Ok(Ok(page))) => Part::Ok(page.lines.into_iter().map(line).collect()),
-        Ok(Ok(Err(error))) => Part::Error(chain(&error)),
-        _ => Part::Error("MongoDB does not answer".to_owned()),
+    /// The first check of a kind.
+    pub fn check(&self, kind: Kind) -> Option<&Check> {
+        self.checks.iter().find(|check| check.kind == kind)
     }
-}
 
-async fn unresolved(store: &Store) -> Part<Vec<Line>> {
-    let store = store.clone();
-    let found = tokio::spawn(async move { store.unresolved_backups(UNRESOLVED).await });
-    match timeout(PATIENCE, found).await {
-        Ok(Ok(Ok(backups))) => Part::Ok(backups.into_iter().map(line).collect()),
-        Ok(Ok(Err(error))) => Part::Error(chain(&error)),
-        _ => Part::Error("MongoDB does not answer".to_owned()),
+    /// Whether backups are taken in and stored, or the sentence of what is in the way.
+    pub fn takes_in(&self) -> Result<(), &str> {
+        let needed = [Kind::Endpoint, Kind::UploadRoom, Kind::Mongodb];
+        let in_the_way =
+            |check: &&Check| needed.contains(&check.kind) && check.state == State::Critical;
+        match self.checks.iter().find(in_the_way) {
+            Some(check) => Err(&check.sentence),
+            None => Ok(()),
+        }
     }
-}
 
-fn waiting_for_mongodb(claimed: &Claimed, now: Timestamp) -> Line {
-    Line {
-        job_id: claimed.name.job.to_string(),
-        file: claimed.name.as_str().to_owned(),
-        state: State::Waiting.to_string(),
-        reason: Some(MONGODB_AWAY.to_owned()),
-        percent: 0,
-        changed: claimed.upload.made().unwrap_or(now),
+    /// The same with a further check.
+    pub fn with(mut self, check: Check) -> Self {
+        self.checks.push(check);
+        self.settle();
+        self
     }
-}
 
-fn line(backup: crate::store::backups::Backup) -> Line {
-    let rejection = backup.rejection.map(|reason| reason.sentence);
-    Line {
-        job_id: backup.job.to_string(),
-        file: backup.file,
-        state: backup.state.to_string(),
-        reason: rejection.or(backup.waiting.map(|reason| reason.sentence)),
-        percent: backup.progress.percent(),
-        changed: backup.changed,
+    /// Puts the checks in order and says whether all is well.
+    fn settle(&mut self) {
+        let place = |kind| Kind::ALL.iter().position(|known| *known == kind);
+        self.checks.sort_by(|a, b| (place(a.kind), &a.subject).cmp(&(place(b.kind), &b.subject)));
+        self.ok = !self.worst().is_trouble();
     }
-}
-
-/// What every SSH server says first.
-async fn endpoint(address: SocketAddr) -> io::Result<Endpoint> {
-    let mut asked = address;
-    if address.ip().is_unspecified() {
-        asked.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    }
-    let greeting = async {
-        let mut line = String::new();
-        BufReader::new(TcpStream::connect(asked).await?).read_line(&mut line).await?;
-        Ok::<_, io::Error>(line.trim().to_owned())
-    };
-    let banner = timeout(PATIENCE, greeting).await.map_err(|_| io::ErrorKind::TimedOut)??;
-    if !banner.starts_with("SSH-2.0-") {
-        return Err(io::Error::other("what answers is no SSH server"));
-    }
-    Ok(Endpoint { address: asked, banner })
-}
-
-fn memory() -> Result<Memory, sysinfo::Error> {
-    let mut system = sysinfo::System::new()?;
-    system.refresh_memory();
-    Ok(Memory { total_bytes: system.total_memory(), available_bytes: system.available_memory() })
-}
-
-fn disk(path: &Path) -> io::Result<Disk> {
-    let disk = nix::sys::statvfs::statvfs(path)?;
-    let bytes = |blocks: u64| blocks.saturating_mul(disk.fragment_size());
-    Ok(Disk { total_bytes: bytes(disk.blocks()), free_bytes: bytes(disk.blocks_available()) })
-}
-
-fn arriving(path: &Path) -> Result<Vec<Arriving>, inbox::Error> {
-    let uploads: Result<Vec<_>, _> = inbox::list(path)?.into_iter().collect();
-    let uploads = uploads?.into_iter().map(|upload| Arriving {
-        file: upload.file,
-        size_bytes: upload.size_bytes,
-        condition: match upload.condition {
-            Condition::Arriving => "arriving",
-            Condition::Interrupted => "interrupted",
-            Condition::Arrived => "arrived",
-        },
-        modified: upload.modified,
-    });
-    Ok(uploads.collect())
 }

@@ -22,6 +22,7 @@ mod answer;
 mod assets;
 mod cells;
 pub mod certificate;
+mod chart;
 mod columns;
 mod disposition;
 mod errors;
@@ -44,7 +45,11 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::Store;
+use crate::{
+    config::Audience,
+    health::watch::{Reports, SharedHistory},
+    store::Store,
+};
 use gate::Gate;
 
 /// Where the portal listens and with which certificate.
@@ -56,6 +61,23 @@ pub struct Settings {
     pub certificate: PathBuf,
     /// Its private key in PEM.
     pub key: PathBuf,
+    /// Who may read `/healthz`, `/readyz` and `/metrics` without signing in.
+    pub metrics: Audience,
+    /// How often health is looked at, in seconds: a report that is much older counts for nothing.
+    pub look_seconds: u64,
+}
+
+/// What the portal shows that is not in the database.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// What lies in the inbox.
+    pub arriving: ArrivingUploads,
+    /// How the appliance is.
+    pub reports: Reports,
+    /// How it was.
+    pub history: SharedHistory,
+    /// By which ways alerts go, to be tried out.
+    pub alerts: Arc<crate::alerts::Settings>,
 }
 
 /// An upload that is not in the database yet.
@@ -105,14 +127,14 @@ impl Portal {
     pub async fn new(
         settings: &Settings,
         store: Store,
-        arriving: ArrivingUploads,
+        watched: Watched,
         clock: fn() -> Timestamp,
     ) -> Result<Self, Error> {
         let tls = certificate::server_config(&settings.certificate, &settings.key)?;
         let listener = listener::Listener::bind(settings.listen, tls)
             .await
             .map_err(|source| Error::Listen { address: settings.listen, source })?;
-        Ok(Self { listener, gate: Arc::new(Gate::new(store, arriving, clock)) })
+        Ok(Self { listener, gate: Arc::new(Gate::new(settings, store, watched, clock)) })
     }
 
     /// The address that is really listened on.

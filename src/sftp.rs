@@ -8,6 +8,7 @@
 //!             sshd_config                                 written anew, see [`server`]
 //! chroot/     root's own                                  as root only
 //!   inbox/    the one place that the uploading user can write
+//!   uploads-refused-…/   where a session begins that may not, see [`door`]
 //!   dev/      log: where the journal listens, or nobody
 //! ```
 //!
@@ -27,6 +28,7 @@
 
 pub mod account;
 pub mod directories;
+pub mod door;
 pub mod host_keys;
 pub mod keys;
 pub mod server;
@@ -46,6 +48,7 @@ use nix::{
 };
 
 use account::Account;
+use door::Door;
 use host_keys::HostKey;
 use keys::AuthorizedKeys;
 use server::{Config, Programs};
@@ -114,6 +117,11 @@ pub struct Endpoint {
     /// Whether SHA-1 RSA signatures are accepted from the user, and RSA host keys are
     /// proven by such signatures, as old Java clients need it.
     pub sha1_rsa: bool,
+    /// Uploads are refused while less than this is free on the disk of the inbox, in bytes.
+    pub reserve_bytes: u64,
+    /// This program, which sshd asks for the keys at every sign-in. Needs root and a program that
+    /// only root can change; without it, uploads are never refused.
+    pub program: Option<PathBuf>,
 }
 
 impl Endpoint {
@@ -147,6 +155,7 @@ impl Endpoint {
         let strict_modes = directories::strict_modes(&account, &self.directory)?;
         if let Some(chroot) = &self.chroot {
             directories::prepare_chroot(chroot)?;
+            door::prepare(chroot)?;
             directories::make(&chroot.join("dev"))?;
         }
         directories::prepare_inbox(&self.inbox, &account, group)?;
@@ -164,6 +173,23 @@ impl Endpoint {
     /// Makes sure that the account is not locked, if sshd is to be started from here.
     pub fn refuse_locked(&self) -> Result<(), Error> {
         Ok(Account::find(&self.user)?.refuse_locked()?)
+    }
+
+    /// The door, and the program that keeps it, where there is one.
+    fn door(&self) -> (Door, Option<&Path>) {
+        let door = Door {
+            keys: self.authorized_keys().path().to_owned(),
+            inbox: self.inbox.clone(),
+            reserve_bytes: self.reserve_bytes,
+            start: self.start_directory(),
+            umask: if self.group.is_some() { "0027" } else { "0077" }.to_owned(),
+        };
+        let program = self.program.as_deref().filter(|program| {
+            self.chroot.is_some()
+                && objection(program).is_none()
+                && directories::only_root_changes(program)
+        });
+        (door, program)
     }
 
     /// Where an upload begins, as the user sees it.

@@ -14,6 +14,7 @@ pub mod media;
 pub mod records;
 mod schema;
 pub mod transcode;
+pub mod vitals;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -189,7 +190,7 @@ fn whole(number: &Bson) -> Option<u64> {
 }
 
 /// What the database says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Server {
     /// Its version.
     pub version: String,

@@ -6,6 +6,7 @@ mod archives;
 mod browser;
 mod crash;
 mod damage;
+mod health;
 mod intake;
 mod layers;
 mod portal;

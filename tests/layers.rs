@@ -73,6 +73,7 @@ fn arrows_point_down_only() -> Result<()> {
         "appliance",
         "portal",
         "intake",
+        "alerts",
         "health",
         "inbox",
         "sftp",

@@ -9,6 +9,7 @@ pub(crate) mod disks;
 pub(crate) mod mongod;
 pub(crate) mod process;
 pub(crate) mod sftp;
+pub(crate) mod sink;
 pub(crate) mod sshd;
 
 use std::{

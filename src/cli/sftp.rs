@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::output;
-use crate::{appliance, config::Config};
+use crate::{appliance, config::Config, sftp::door::Door};
 
 /// What can be done with the endpoint.
 #[derive(Debug, Subcommand)]
@@ -22,6 +22,9 @@ pub(super) enum Sftp {
         #[arg(long)]
         json: bool,
     },
+    /// Print the authorised keys with what each opens now. sshd runs this at every sign-in.
+    #[command(hide = true)]
+    Keys(Door),
 }
 
 impl Sftp {
@@ -29,6 +32,7 @@ impl Sftp {
         let endpoint = appliance::endpoint(config);
         let prepared = endpoint.prepare()?;
         match self {
+            Self::Keys(door) => keys(&door),
             Self::Serve => {
                 endpoint.refuse_locked()?;
                 let mut command = prepared.command();
@@ -57,4 +61,10 @@ impl Sftp {
             }
         }
     }
+}
+
+/// Answers sshd. Needs no configuration, and no right but to read the keys.
+pub(super) fn keys(door: &Door) -> anyhow::Result<ExitCode> {
+    output::print(&door.answer()?)?;
+    Ok(ExitCode::SUCCESS)
 }

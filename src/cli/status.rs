@@ -3,17 +3,20 @@
 use std::{fmt::Write, process::ExitCode};
 
 use clap::Args;
+use jiff::Timestamp;
 
 use super::output;
 use crate::{
     appliance,
     config::Config,
-    health::{self, Claimed, Line, Part, Report},
-    intake::places::Places,
+    health::{
+        Report,
+        check::{Check, Kind, State},
+        history::History,
+        journal::{self, Since},
+        watch::judge_daemon,
+    },
 };
-
-/// Between two lines of one part.
-const NEXT_LINE: &str = "\n                   ";
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -21,112 +24,98 @@ pub(super) struct Status {
     /// Print one line of JSON.
     #[arg(long)]
     json: bool,
+    /// Show what the daemon found at its last look, and look at nothing now.
+    #[arg(long)]
+    last: bool,
 }
 
 impl Status {
     pub(super) fn run(&self, config: &Config) -> anyhow::Result<ExitCode> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let report = runtime.block_on(async {
-            let store = appliance::store(config)?;
-            let (state, now) = (config.state_directory(), jiff::Timestamp::now());
-            let claimed = Places::new(state).claimed_files().map(|files| {
-                let files = files.into_iter();
-                files.map(|file| Claimed { upload: file.upload, name: file.name }).collect()
-            });
-            anyhow::Ok(health::report(&store, state, config.sftp().listen, claimed, now).await)
-        })?;
+        let directory = journal::directory(config.state_directory());
+        let report = if self.last {
+            let last = journal::read_report(&directory);
+            last.ok_or_else(|| anyhow::anyhow!("the daemon has left no report yet"))?
+        } else {
+            look(config)?
+        };
         if self.json {
             output::print_json(&report)?;
         } else {
-            output::print(&describe(&report))?;
+            output::print(&describe(&report, appliance::now()))?;
         }
-        runtime.shutdown_background();
         Ok(ExitCode::from(u8::from(!report.ok)))
     }
 }
 
-fn describe(report: &Report) -> String {
+/// Looks at everything, with what the daemon knows of the past.
+fn look(config: &Config) -> anyhow::Result<Report> {
+    let directory = journal::directory(config.state_directory());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(async {
+        let store = appliance::store(config)?;
+        let now = appliance::now();
+        let history = History::read(&directory).unwrap_or_default();
+        let mut since = Since::read(&directory);
+        let watching = since.watching.unwrap_or(now);
+        let mut report = appliance::examiner(config, store).look(&history, watching, now).await;
+        let last = journal::read_report(&directory).map(|report| report.at);
+        let daemon = judge_daemon(last, config.health().interval_seconds, now);
+        report = report.with(daemon.of(Kind::Daemon, "", now));
+        since.apply(&mut report.checks, now);
+        anyhow::Ok(report)
+    })?;
+    runtime.shutdown_background();
+    Ok(report)
+}
+
+fn describe(report: &Report, now: Timestamp) -> String {
     let mut text = String::new();
-    let mut row = |name: &str, part: Result<String, &String>| {
-        let _ = match part {
-            Ok(said) => writeln!(text, "{name:<10} ok      {said}"),
-            Err(why) => writeln!(text, "{name:<10} trouble {why}"),
-        };
-    };
-    row("SFTP", part(&report.sftp, |sftp| format!("{} {}", sftp.address, sftp.banner)));
-    row(
-        "MongoDB",
-        part(&report.mongodb, |server| {
-            let set = server
-                .replica_set
-                .as_deref()
-                .map_or(String::new(), |set| format!(", replica set {set}"));
-            let writable = if server.writable { "" } else { ", does not accept writes" };
-            format!("{}{set}{writable}", server.version)
-        }),
-    );
-    row(
-        "Disk",
-        part(&report.disk, |disk| {
-            format!(
-                "{} of {} free",
-                output::bytes(disk.free_bytes),
-                output::bytes(disk.total_bytes)
-            )
-        }),
-    );
-    row(
-        "Memory",
-        part(&report.memory, |memory| {
-            let (available, total) = (memory.available_bytes, memory.total_bytes);
-            format!("{} of {} available", output::bytes(available), output::bytes(total))
-        }),
-    );
-    row(
-        "Inbox",
-        part(&report.inbox, |uploads| match uploads.as_slice() {
-            [] => "empty".to_owned(),
-            some => some
-                .iter()
-                .map(|upload| {
-                    format!(
-                        "{} ({}, {})",
-                        upload.file,
-                        output::bytes(upload.size_bytes),
-                        upload.condition
-                    )
-                })
-                .collect::<Vec<_>>()
-                .join(NEXT_LINE),
-        }),
-    );
-    row(
-        "Backups",
-        part(&report.backups, |lines| match lines.as_slice() {
-            [] => "none yet".to_owned(),
-            some => lines_of(some),
-        }),
-    );
-    let unresolved = match &report.unresolved {
-        Part::Ok(lines) if lines.is_empty() => Ok("none".to_owned()),
-        Part::Ok(lines) => Err(lines_of(lines)),
-        Part::Error(why) => Err(why.clone()),
-    };
-    row("Unresolved", unresolved.as_ref().cloned());
+    let width = report.checks.iter().map(|check| check.key().chars().count()).max().unwrap_or(0);
+    for check in &report.checks {
+        let (key, said) = (check.key(), &check.sentence);
+        let _ = writeln!(text, "{key:<width$}  {:<8}  {said}{}", check.state, since(check, now));
+        if !check.advice.is_empty() {
+            let _ = writeln!(text, "{:width$}            {}", "", check.advice);
+        }
+    }
+    for (title, lines) in
+        [("Newest backups", &report.backups), ("To be looked after", &report.unresolved)]
+    {
+        let lines = lines.answer().map(Vec::as_slice).unwrap_or_default();
+        if !lines.is_empty() {
+            let _ = writeln!(text, "\n{title}:");
+        }
+        for line in lines {
+            let reason = line.reason.as_deref().map_or(String::new(), |why| format!(": {why}"));
+            let _ = writeln!(text, "  {} {}{reason}", line.file, line.state);
+        }
+    }
+    if let Ok(uploads) = report.inbox.answer()
+        && !uploads.is_empty()
+    {
+        text.push_str("\nInbox:\n");
+        for upload in uploads {
+            let size = output::bytes(upload.size_bytes);
+            let _ = writeln!(text, "  {} ({size}, {})", upload.file, upload.condition);
+        }
+    }
+    let _ = writeln!(text, "\n{}", verdict(report));
     text
 }
 
-fn lines_of(lines: &[Line]) -> String {
-    let lines = lines.iter().map(|line| {
-        let reason = line.reason.as_deref().map_or(String::new(), |reason| format!(": {reason}"));
-        format!("{} {}{reason}", line.file, line.state)
-    });
-    lines.collect::<Vec<_>>().join(NEXT_LINE)
+fn since(check: &Check, now: Timestamp) -> String {
+    let seconds = now.duration_since(check.since).as_secs();
+    if check.state == State::Ok || seconds < 60 {
+        return String::new();
+    }
+    format!(" (for {})", crate::health::check::span(seconds))
 }
 
-fn part<T>(part: &Part<T>, say: impl FnOnce(&T) -> String) -> Result<String, &String> {
-    match part {
-        Part::Ok(answer) => Ok(say(answer)),
-        Part::Error(why) => Err(why),
+fn verdict(report: &Report) -> &'static str {
+    match report.worst() {
+        State::Ok => "All is well.",
+        State::Unknown => "Nothing is wrong; not everything could be looked at.",
+        State::Warning => "Something needs attention.",
+        State::Critical => "Something is wrong.",
     }
 }

@@ -106,6 +106,16 @@ impl Secrets {
         }
     }
 
+    /// The password of the SMTP user: the first line of `smtp-password`.
+    pub fn smtp_password(&self) -> Result<Secret, Error> {
+        self.first_line("smtp-password")
+    }
+
+    /// The key that alerts to a webhook are signed with: the first line of `webhook-key`.
+    pub fn webhook_key(&self) -> Result<Secret, Error> {
+        self.first_line("webhook-key")
+    }
+
     fn first_line(&self, name: &'static str) -> Result<Secret, Error> {
         let text = self.read(name)?;
         Ok(Secret::new(text.reveal().lines().next().unwrap_or_default().to_owned()))

@@ -5,6 +5,7 @@
 //! is read or changed is in the audit log before a permit returns. Nothing in
 //! here may be reachable without a permit but signing in.
 
+mod condition;
 mod library;
 mod office;
 pub(super) mod permit;
@@ -15,13 +16,14 @@ mod throttle;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use tokio::sync::{Mutex as TurnMutex, watch};
+use tokio::sync::Mutex as TurnMutex;
 
-use super::{Arriving, ArrivingUploads, errors::Error, password::Passwords, request::Request};
+use super::{Arriving, Settings, Watched, errors::Error, password::Passwords, request::Request};
 use crate::{
     accounts::Account,
     audit::{Action, Event},
-    config::Secret,
+    config::{Audience, Secret},
+    health::Report,
     store::Store,
 };
 use session::{SessionId, Sessions};
@@ -29,7 +31,7 @@ use throttle::Throttle;
 
 pub(super) use library::Opened;
 pub(super) use office::{NewAccount, PasswordChange};
-pub(super) use permit::{Administrator, Download, May, Permit, See, SignedIn, Visitor};
+pub(super) use permit::{Administrator, Download, May, Permit, Probe, See, SignedIn, Visitor};
 pub(super) use session::{LONGEST_SECONDS, Token};
 
 /// The cookie that holds a session's token. The prefix makes browsers insist on
@@ -39,7 +41,9 @@ pub(super) const COOKIE: &str = "__Host-retention";
 /// The store, and who may come to it.
 pub(super) struct Gate {
     store: Store,
-    arriving: ArrivingUploads,
+    watched: Watched,
+    metrics: Audience,
+    look_seconds: u64,
     passwords: Passwords,
     sessions: Mutex<Sessions>,
     throttle: Mutex<Throttle>,
@@ -66,10 +70,17 @@ pub(super) enum SignIn {
 
 impl Gate {
     /// A gate before `store`.
-    pub(super) fn new(store: Store, arriving: ArrivingUploads, clock: fn() -> Timestamp) -> Self {
+    pub(super) fn new(
+        settings: &Settings,
+        store: Store,
+        watched: Watched,
+        clock: fn() -> Timestamp,
+    ) -> Self {
         Self {
             store,
-            arriving,
+            watched,
+            metrics: settings.metrics,
+            look_seconds: settings.look_seconds,
             passwords: Passwords::default(),
             sessions: Mutex::default(),
             throttle: Mutex::default(),
@@ -158,8 +169,12 @@ impl Gate {
 
     /// Uploads that are on their way now.
     fn arriving(&self) -> Arc<Vec<Arriving>> {
-        let receiver: watch::Receiver<_> = self.arriving.clone();
-        receiver.borrow().clone()
+        self.watched.arriving.borrow().clone()
+    }
+
+    /// The newest report on health.
+    fn report(&self) -> Option<Arc<Report>> {
+        self.watched.reports.borrow().clone()
     }
 }
 

@@ -18,10 +18,12 @@ use warp::{
 use super::{
     answer,
     errors::Error,
-    gate::{Gate, Permit, Visitor},
+    gate::{Gate, Permit, Probe, Visitor},
     listener::Peer,
     request::{Form, Request},
-    views::{accounts, audit, backups, conversation, home, list, media, own, record, sign_in},
+    views::{
+        accounts, audit, backups, condition, conversation, home, list, media, own, record, sign_in,
+    },
 };
 
 /// How long the body of a request may take to arrive.
@@ -32,6 +34,8 @@ const BODY: Duration = Duration::from_secs(30);
 pub enum Who {
     /// Anybody, without a session.
     Anybody,
+    /// Programs on this machine, without a session; anybody where `health.metrics` says so.
+    Probe,
     /// Whoever is signed in.
     SignedIn,
     /// Whoever may see the data type that the path names.
@@ -70,11 +74,16 @@ fn entries() -> Vec<Entry> {
         open_to_anybody("GET", "/sign-in", sign_in::page),
         open_to_anybody("POST", "/sign-in", sign_in::sign_in),
         open_to_anybody("GET", "/assets/{name}", sign_in::asset),
+        open_to_probes("/healthz", condition::alive),
+        open_to_probes("/readyz", condition::ready),
+        open_to_probes("/metrics", condition::metrics),
         post("/sign-out", sign_in::sign_out),
         get("/", home::page),
         get("/retention/backups", backups::log),
         get("/retention/backups/{upload}", backups::page),
         get("/retention/progress", backups::progress),
+        get("/health", condition::page),
+        post("/health/test", condition::test),
         get("/records/{view}", list::page),
         get("/records/{view}/{key}", record::page),
         get("/records/{view}/{key}/medium", media::show),
@@ -139,6 +148,21 @@ where
         Box::pin(handler(Visitor::anybody(&gate), request))
     };
     Entry { route: Route { method, pattern, who: Who::Anybody }, handle: Box::new(handle) }
+}
+
+/// A route for programs that watch the appliance. Its handler can do no more than a probe can.
+fn open_to_probes<F, A>(pattern: &'static str, handler: F) -> Entry
+where
+    F: Fn(Probe, Request) -> A + Copy + Send + Sync + 'static,
+    A: Future<Output = Result<Response, Error>> + Send + 'static,
+{
+    let handle = move |gate: Arc<Gate>, request: Request| -> Answer {
+        Box::pin(async move {
+            let probe = Probe::check(&gate, &request)?;
+            handler(probe, request).await
+        })
+    };
+    Entry { route: Route { method: "GET", pattern, who: Who::Probe }, handle: Box::new(handle) }
 }
 
 /// All routes as one filter, which never rejects.
@@ -258,13 +282,16 @@ mod tests {
     }
 
     #[test]
-    fn only_signing_in_is_open_to_anybody() {
+    fn only_signing_in_and_how_it_is_are_open_without_a_session() {
         let open: Vec<(&str, &str)> = table()
             .into_iter()
             .filter(|route| route.who == Who::Anybody)
             .map(|route| (route.method, route.pattern))
             .collect();
         assert_eq!(open, [("GET", "/sign-in"), ("POST", "/sign-in"), ("GET", "/assets/{name}")]);
+        let probed = table().into_iter().filter(|route| route.who == Who::Probe);
+        let probed: Vec<&str> = probed.map(|route| route.pattern).collect();
+        assert_eq!(probed, ["/healthz", "/readyz", "/metrics"]);
         for route in table() {
             let names_a_view = route.pattern.contains("/{view}");
             assert_eq!(names_a_view, matches!(route.who, Who::See | Who::Download), "{route:?}");

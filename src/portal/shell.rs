@@ -47,6 +47,8 @@ pub(super) enum Here {
     View(DataType),
     /// The Backup Log.
     Backups,
+    /// How the appliance is.
+    Health,
     /// Account management.
     Accounts,
     /// The audit log.
@@ -131,7 +133,10 @@ fn menu(who: &SignedIn, here: Here) -> Vec<Group> {
         Group { title: "More", items: more },
         Group {
             title: "Administration · Security",
-            items: vec![item("/retention/backups", "Retention", "backup", Here::Backups)],
+            items: vec![
+                item("/retention/backups", "Retention", "backup", Here::Backups),
+                item("/health", "Health", "health", Here::Health),
+            ],
         },
     ];
     groups.into_iter().filter(|group| !group.items.is_empty()).collect()

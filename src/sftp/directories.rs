@@ -201,6 +201,12 @@ pub(super) fn strict_modes(account: &Account, directory: &Path) -> Result<bool, 
     Ok(strict)
 }
 
+/// Whether nobody but root can change a program, as sshd wants it of one that it asks.
+pub(super) fn only_root_changes(program: &Path) -> bool {
+    down_to(program)
+        .all(|path| look_at(path).is_ok_and(|found| found.uid() == 0 && found.mode() & 0o022 == 0))
+}
+
 /// The directories from `/` down to `path`.
 fn down_to(path: &Path) -> impl Iterator<Item = &Path> {
     let mut all: Vec<_> = path.ancestors().collect();

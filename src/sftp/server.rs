@@ -13,7 +13,7 @@ use std::{
     process::Command,
 };
 
-use super::{Endpoint, directories, host_keys::HostKey};
+use super::{Endpoint, directories, door, host_keys::HostKey};
 use crate::files;
 
 /// Where distributions put programs. An absolute path, because sshd starts itself
@@ -132,11 +132,8 @@ impl Config<'_> {
             let _ = writeln!(text, "{line}");
         };
         let endpoint = self.endpoint;
-        let start = endpoint.start_directory();
-        let umask = if endpoint.group.is_some() { "0027" } else { "0077" };
-        // Links would let the uploader point the daemon at files of others.
-        let force =
-            format!("internal-sftp -d {} -l INFO -u {umask} -P symlink,hardlink", start.display());
+        let (door, keeper) = endpoint.door();
+        let session = door::session(&door.start, &door.umask, None);
         add(format_args!(
             "AddressFamily {}",
             if endpoint.listen.is_ipv4() { "inet" } else { "inet6" }
@@ -159,14 +156,24 @@ impl Config<'_> {
             add(format_args!("PerSourcePenalties no"));
         }
         add(format_args!("AllowUsers {}", endpoint.user));
-        add(format_args!("AuthorizedKeysFile {}", endpoint.authorized_keys().path().display()));
+        match keeper {
+            // Each key comes with the session that it opens. Of two lines the first counts.
+            Some(program) => {
+                add(format_args!("AuthorizedKeysFile none"));
+                add(format_args!("AuthorizedKeysCommand {}", door.command(program)));
+                add(format_args!("AuthorizedKeysCommandUser {}", endpoint.user));
+            }
+            None => add(format_args!("AuthorizedKeysFile {}", door.keys.display())),
+        }
         add(format_args!("StrictModes {}", yes(self.strict_modes)));
         add(format_args!("{}", FIXED.trim()));
         if let Some(chroot) = &endpoint.chroot {
             add(format_args!("ChrootDirectory {}", chroot.display()));
         }
-        add(format_args!("Subsystem sftp {force}"));
-        add(format_args!("ForceCommand {force}"));
+        add(format_args!("Subsystem sftp {session}"));
+        if keeper.is_none() {
+            add(format_args!("ForceCommand {session}"));
+        }
         if endpoint.sha1_rsa {
             add(format_args!(
                 "# For senders whose ssh library knows no newer signature.\nMatch User {}",
@@ -282,7 +289,14 @@ mod tests {
             chroot: chroot.map(PathBuf::from),
             inbox: "/srv/jail/inbox".into(),
             sha1_rsa,
+            reserve_bytes: 7,
+            program: None,
         }
+    }
+
+    /// One whose door is kept by a program that only root can change.
+    fn kept(chroot: Option<&str>) -> Endpoint {
+        Endpoint { program: Some("/usr/bin/env".into()), ..endpoint(chroot, false) }
     }
 
     fn text(endpoint: &Endpoint, version: Version) -> String {
@@ -315,6 +329,12 @@ mod tests {
             (endpoint(jail, false), Version(9, 2), "internal-sftp -d /inbox ", true),
             (endpoint(None, false), Version(9, 2), "internal-sftp -d /srv/jail/inbox ", true),
             (endpoint(jail, false), Version(9, 2), "Match", false),
+            (endpoint(jail, false), Version(9, 2), "\nForceCommand internal-sftp -d ", true),
+            (kept(jail), Version(9, 2), "ForceCommand", false),
+            (kept(jail), Version(9, 2), "\nAuthorizedKeysFile none\nAuthorizedKeysCommand /", true),
+            (kept(jail), Version(9, 2), " --reserve-bytes 7 --start /inbox --umask 0077\n", true),
+            // Only a chroot has a place for the reasons.
+            (kept(None), Version(9, 2), "\nForceCommand internal-sftp -d ", true),
             (endpoint(jail, false), Version(9, 2), "\nHostKeyAlgorithms -ssh-rsa*", true),
             (
                 endpoint(jail, sha1),

@@ -12,7 +12,7 @@ use super::{Gate, SessionId, SignIn, Token, lock};
 use crate::{
     accounts::{Account, DataType, Role},
     audit::Action,
-    config::Secret,
+    config::{Audience, Secret},
     portal::{
         errors::Error,
         request::{Form, Request},
@@ -38,6 +38,12 @@ pub(in crate::portal) trait Permit: Sized + Send + 'static {
 /// Anybody: can sign in, and do nothing else.
 pub(in crate::portal) struct Visitor {
     gate: Arc<Gate>,
+}
+
+/// A program that watches the appliance, without a session: may read how it is, which names no
+/// person, and do nothing else.
+pub(in crate::portal) struct Probe {
+    pub(super) gate: Arc<Gate>,
 }
 
 /// Somebody who is signed in.
@@ -91,6 +97,17 @@ impl Visitor {
         password: Secret,
     ) -> Result<SignIn, Error> {
         self.gate.sign_in(request, name, password).await
+    }
+}
+
+impl Probe {
+    /// Lets a program in that asks from this machine, or from anywhere if the configuration says so.
+    pub(in crate::portal) fn check(gate: &Arc<Gate>, request: &Request) -> Result<Self, Error> {
+        if gate.metrics == Audience::Anybody || request.peer().is_loopback() {
+            Ok(Self { gate: gate.clone() })
+        } else {
+            Err(Error::Forbidden)
+        }
     }
 }
 

@@ -1,0 +1,243 @@
+//! Backups: those in trouble, the one that should have come, and whether it is as large as its like.
+
+use jiff::{Timestamp, ToSpan, civil::Time, tz::TimeZone};
+
+use super::check::{Measure, Verdict, bytes, span};
+use crate::{backup::State, store::backups::Backup};
+
+/// How many earlier backups say how large one is as a rule, and how many there have to be.
+const LIKE: (usize, usize) = (14, 5);
+
+/// A backup that has less than one in so many of the bytes of its like is worth a look.
+const SMALLER: u64 = 4;
+
+/// Backups that differ by less are not compared, in bytes.
+const TOO_SMALL_TO_COMPARE: u64 = 1 << 20;
+
+/// How many backups are named in a sentence.
+const NAMED: usize = 3;
+
+/// Backups that were rejected and not replaced.
+pub fn rejected(troubled: &[Backup]) -> Verdict {
+    let found: Vec<&Backup> =
+        troubled.iter().filter(|backup| backup.state == State::Rejected).collect();
+    let verdict = match found.as_slice() {
+        [] => Verdict::ok("No backup was rejected that was not replaced."),
+        [one] => {
+            let why = one.rejection.as_ref().map_or("", |reason| reason.sentence.as_str());
+            Verdict::critical(
+                format!("{} was rejected: {why}", one.file),
+                "Do not delete its data from maaiiconnect. Let maaiiconnect upload it again.",
+            )
+        }
+        several => Verdict::critical(
+            format!("{} backups were rejected: {}.", several.len(), names(several)),
+            "Do not delete their data from maaiiconnect. Let maaiiconnect upload them again.",
+        ),
+    };
+    verdict.with([count("backups_rejected", found.len())])
+}
+
+/// Backups that wait.
+pub fn waiting(troubled: &[Backup], now: Timestamp) -> Verdict {
+    let found: Vec<&Backup> =
+        troubled.iter().filter(|backup| backup.state == State::Waiting).collect();
+    let longest = found.iter().map(|backup| backup.changed).min();
+    let verdict = match (found.as_slice(), longest) {
+        ([first, ..], Some(since)) => {
+            let why = first.waiting.as_ref().map_or("", |reason| reason.sentence.as_str());
+            let sentence = match found.len() {
+                1 => format!("{} waits: {why}", first.file),
+                several => format!("{several} backups wait: {}. {why}", names(&found)),
+            };
+            let advice = "They are safe here, and are stored by themselves once there is nothing \
+                          in the way.";
+            // What lasts a day is not going to end by itself.
+            if now.duration_since(since).as_hours() >= 24 {
+                Verdict::critical(sentence, advice)
+            } else {
+                Verdict::warning(sentence, advice)
+            }
+        }
+        _ => Verdict::ok("No backup waits."),
+    };
+    verdict.with([count("backups_waiting", found.len())])
+}
+
+fn names(backups: &[&Backup]) -> String {
+    let named: Vec<&str> = backups.iter().take(NAMED).map(|backup| backup.file.as_str()).collect();
+    match backups.len().saturating_sub(NAMED) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+fn count(name: &'static str, count: usize) -> Measure {
+    Measure::whole(name, u64::try_from(count).unwrap_or(u64::MAX))
+}
+
+/// Whether the backup of the day came.
+///
+/// `arrived` is when the newest upload came of whatever state, `since` when the appliance began
+/// to watch: it cannot miss what was due before.
+pub fn schedule(
+    hour: u8,
+    margin_minutes: u32,
+    arrived: Option<Timestamp>,
+    since: Timestamp,
+    now: Timestamp,
+) -> Verdict {
+    let Some(due) = last_due(hour, margin_minutes, now) else {
+        return Verdict::unknown("The schedule cannot be reckoned with.", "");
+    };
+    let measure = arrived.map(|at| {
+        Measure::whole(
+            "newest_backup_arrived_timestamp_seconds",
+            u64::try_from(at.as_second()).unwrap_or(0),
+        )
+    });
+    let verdict = match arrived {
+        Some(at) if at >= due => {
+            Verdict::ok(format!("The backup of {hour:02}:00 UTC came {} ago.", ago(at, now)))
+        }
+        _ if since > due => {
+            Verdict::ok(format!("The first backup is awaited at {hour:02}:00 UTC."))
+        }
+        Some(at) => Verdict::critical(
+            format!("No backup came at {hour:02}:00 UTC; the last one came {} ago.", ago(at, now)),
+            MISSED,
+        ),
+        None => {
+            Verdict::critical(format!("No backup came at {hour:02}:00 UTC, nor before."), MISSED)
+        }
+    };
+    verdict.with(measure)
+}
+
+const MISSED: &str = "Look at the Backup Log in maaiiconnect, and try the connection from there: \
+                      tunnel, address, port, user and key.";
+
+fn ago(at: Timestamp, now: Timestamp) -> String {
+    span(now.duration_since(at).as_secs())
+}
+
+/// The hour of the last day on which a backup has to have come by now.
+fn last_due(hour: u8, margin_minutes: u32, now: Timestamp) -> Option<Timestamp> {
+    let judged = now.checked_sub(i64::from(margin_minutes).minutes()).ok()?;
+    let hour = Time::new(i8::try_from(hour).ok()?, 0, 0, 0).ok()?;
+    let today = judged.to_zoned(TimeZone::UTC).date();
+    let at = |date: jiff::civil::Date| {
+        Some(date.to_datetime(hour).to_zoned(TimeZone::UTC).ok()?.timestamp())
+    };
+    let due = at(today)?;
+    if due <= judged { Some(due) } else { at(today.yesterday().ok()?) }
+}
+
+/// Whether the newest stored backup is as large as its like. The newest comes first.
+pub fn size(stored: &[&Backup]) -> Verdict {
+    let Some((newest, _)) = stored.split_first() else {
+        return Verdict::ok("No backup is stored yet.");
+    };
+    let like = stored.iter().skip(1).filter(|other| other.service == newest.service);
+    let mut sizes: Vec<u64> = like.take(LIKE.0).map(|other| other.size_bytes).collect();
+    let measure = Measure::whole("backup_size_bytes", newest.size_bytes);
+    if sizes.len() < LIKE.1 {
+        return Verdict::ok("There are too few backups yet to compare their sizes.")
+            .with([measure]);
+    }
+    sizes.sort_unstable();
+    let usual = sizes[sizes.len() / 2];
+    let (small, large) = (newest.size_bytes, bytes(usual));
+    let verdict = if small < usual / SMALLER && usual - small > TOO_SMALL_TO_COMPARE {
+        Verdict::warning(
+            format!("{} has {}; its like have {large} as a rule.", newest.file, bytes(small)),
+            "See whether something is missing from it: a holiday explains it, or data types that \
+             were switched off in maaiiconnect.",
+        )
+    } else {
+        Verdict::ok(format!("The newest backup has {}, its like {large}.", bytes(small)))
+    };
+    verdict.with([measure])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::check::State as Judged, *};
+    use crate::backup::{Findings, Progress, Reason, RejectionCode, WaitCode};
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    fn backup(state: State, size_bytes: u64) -> Backup {
+        let reason = "Its end is missing.";
+        Backup {
+            upload: "01790000-0000-7000-8000-000000000000".parse().expect("an id"),
+            job: "2ed1076d-f512-4316-be8f-e6d1a3a6ae52".parse().expect("an id"),
+            service: "acme".into(),
+            file: "backup.zip".into(),
+            taken: at("2021-05-01T00:00:00Z"),
+            arrived: at("2021-05-01T00:00:00Z"),
+            size_bytes,
+            state,
+            progress: Progress::default(),
+            findings: Findings::default(),
+            rejection: (state == State::Rejected)
+                .then(|| Reason::new(RejectionCode::Damaged, reason)),
+            waiting: (state == State::Waiting).then(|| Reason::new(WaitCode::DiskShort, reason)),
+            begun: None,
+            changed: at("2021-05-01T00:00:00Z"),
+            sha256: None,
+            repeats: 0,
+            superseded: false,
+        }
+    }
+
+    #[test]
+    fn a_missed_backup_is_missed_once_the_margin_has_passed() {
+        let since = "2021-05-01T00:00:00Z";
+        for (now, arrived, since, state) in [
+            // Its hour is 02:00, and until 05:00 it may be on its way.
+            ("2021-05-10T03:00:00Z", Some("2021-05-09T02:10:00Z"), since, Judged::Ok),
+            ("2021-05-10T04:59:00Z", Some("2021-05-09T02:10:00Z"), since, Judged::Ok),
+            ("2021-05-10T05:00:00Z", Some("2021-05-09T02:10:00Z"), since, Judged::Critical),
+            ("2021-05-10T05:00:00Z", Some("2021-05-10T02:00:00Z"), since, Judged::Ok),
+            ("2021-05-10T01:00:00Z", Some("2021-05-08T02:10:00Z"), since, Judged::Critical),
+            ("2021-05-10T05:00:00Z", None, since, Judged::Critical),
+            ("2021-05-10T05:00:00Z", None, "2021-05-10T03:00:00Z", Judged::Ok),
+        ] {
+            let verdict = schedule(2, 180, arrived.map(at), at(since), at(now));
+            assert_eq!(verdict.state, state, "{now} {arrived:?}: {}", verdict.sentence);
+        }
+    }
+
+    #[test]
+    fn what_was_rejected_or_waits_is_named_with_its_reason() {
+        let troubled = [backup(State::Waiting, 1), backup(State::Rejected, 1)];
+        let now = at("2021-05-01T10:00:00Z");
+        assert_eq!(rejected(&troubled).state, Judged::Critical);
+        assert_eq!(rejected(&troubled).sentence, "backup.zip was rejected: Its end is missing.");
+        assert_eq!(waiting(&troubled, now).state, Judged::Warning);
+        assert_eq!(waiting(&troubled, at("2021-05-02T00:00:00Z")).state, Judged::Critical);
+        assert_eq!(rejected(&[]).state, Judged::Ok);
+        assert_eq!(waiting(&[], now).state, Judged::Ok);
+    }
+
+    #[test]
+    fn a_backup_much_smaller_than_its_like_is_worth_a_look() {
+        let mb = 1_000_000;
+        for (newest, like, state) in [
+            (1, vec![], Judged::Ok),
+            (1, vec![100; 4], Judged::Ok),
+            (1, vec![100; 5], Judged::Warning),
+            (26, vec![100; 5], Judged::Ok),
+            (24, vec![100; 5], Judged::Warning),
+            (24, vec![10, 10, 10, 100, 100], Judged::Ok),
+            (0, vec![1; 9], Judged::Ok),
+        ] {
+            let mut all = vec![backup(State::Stored, newest * mb)];
+            all.extend(like.iter().map(|size| backup(State::Stored, size * mb)));
+            assert_eq!(size(&all.iter().collect::<Vec<_>>()).state, state, "{newest} {like:?}");
+        }
+    }
+}
