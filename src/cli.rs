@@ -38,7 +38,9 @@ enum Command {
     /// Run the appliance: take in backups and serve the portal. systemd starts this.
     Run,
     /// Show the state of endpoint, inbox, MongoDB, disk and the newest backups.
-    #[command(after_help = "Exit code: 0 if all is well, 1 if something is wrong.")]
+    #[command(
+        after_help = "Exit code: 0 if nothing is critical and no backup waits or was rejected, else 1."
+    )]
     Status(status::Status),
     /// Check an archive without storing it, and say what is wrong with it.
     #[command(after_help = verify::AFTER_HELP)]

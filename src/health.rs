@@ -197,10 +197,17 @@ impl Report {
         self
     }
 
-    /// Puts the checks in order and says whether all is well.
+    /// Puts the checks in order and says whether all is well: a warning is for a quiet hour, unless
+    /// a backup is meant, of which nothing must be deleted before it is stored.
     fn settle(&mut self) {
         let place = |kind| Kind::ALL.iter().position(|known| *known == kind);
         self.checks.sort_by(|a, b| (place(a.kind), &a.subject).cmp(&(place(b.kind), &b.subject)));
-        self.ok = !self.worst().is_trouble();
+        let of_a_backup = |kind| matches!(kind, Kind::BackupsRejected | Kind::BackupsWaiting);
+        let bad = |check: &Check| match check.state {
+            State::Critical => true,
+            State::Warning => of_a_backup(check.kind),
+            State::Ok | State::Unknown => false,
+        };
+        self.ok = !self.checks.iter().any(bad);
     }
 }

@@ -34,6 +34,9 @@ const MIB: u64 = 1 << 20;
 /// What has to stay free beside a backup.
 const RESERVE: u64 = 256 * MIB;
 
+/// Uploads are let in also on a disk that is nearly full.
+const OPEN_DOOR: &str = "[health]\nreserve_bytes = 1048576\n";
+
 /// Bytes that nothing compresses.
 fn noise(seed: u32, kib: u32) -> Vec<u8> {
     let block = |n: u32| Sha256::digest([seed.to_le_bytes(), n.to_le_bytes()].concat());
@@ -88,6 +91,7 @@ async fn an_upload_into_a_full_inbox_fails_and_can_be_resumed() -> Result<()> {
     let options = Options {
         state_disk_bytes: Some(RESERVE + 64 * MIB),
         grace_seconds: 600,
+        sections: OPEN_DOOR.into(),
         ..Options::default()
     };
     let mut world = World::start(options).await?;
@@ -109,7 +113,11 @@ async fn an_upload_into_a_full_inbox_fails_and_can_be_resumed() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_room_to_unpack_a_backup_waits_and_is_then_stored_by_itself() -> Result<()> {
-    let options = Options { state_disk_bytes: Some(RESERVE + 64 * MIB), ..Options::default() };
+    let options = Options {
+        state_disk_bytes: Some(RESERVE + 64 * MIB),
+        sections: OPEN_DOOR.into(),
+        ..Options::default()
+    };
     let mut world = World::start(options).await?;
     let ballast = Ballast::leaving(&world.state_directory(), RESERVE - 8 * MIB)?;
     world.upload(&archives::write(world.directory(), 1, &Sample::new(20).bytes()?)?).await?;
@@ -207,8 +215,8 @@ async fn status_is_not_well_while_a_backup_is_rejected_or_cannot_be_noted() -> R
     world.wait_state(&job(1), State::Rejected, PATIENCE).await?;
     let (status, said, _) = world.run(&["status"])?;
     ensure!(status.code() == Some(1), "{status}: {said}");
-    let line = said.lines().find(|line| line.starts_with("Unresolved")).unwrap_or_default();
-    ensure!(line.contains("trouble") && line.contains(&name(1)), "{said}");
+    let line = said.lines().find(|line| line.starts_with("backups-rejected")).unwrap_or_default();
+    ensure!(line.contains("critical") && line.contains(&name(1)), "{said}");
 
     world.upload(&archives::write(world.directory(), 1, &Sample::new(20).bytes()?)?).await?;
     world.wait_state(&job(1), State::Stored, PATIENCE).await?;
