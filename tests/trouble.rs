@@ -161,9 +161,10 @@ async fn room_on_mongodbs_disk(series: &str) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mongodbs_disk_may_fill_up_while_a_backup_is_stored() -> Result<()> {
-    let options = Options { mongodb_disk_bytes: Some(1100 * MIB), ..Options::default() };
+    let options = Options { mongodb_disk_bytes: Some(1700 * MIB), ..Options::default() };
     let mut world = World::start(options).await?;
-    let media: Vec<Vec<u8>> = (0..12).map(|n| noise(n, 8 * 1024)).collect();
+    // More than the room that MongoDB has set aside for its journal.
+    let media: Vec<Vec<u8>> = (0..36).map(|n| noise(n, 8 * 1024)).collect();
     let mut sample = Sample::new(5000);
     for (n, bytes) in media.iter().enumerate() {
         sample = sample.with(&format!("data-retention/noise{n}.bin"), bytes.clone());
