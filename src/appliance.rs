@@ -110,9 +110,9 @@ async fn wait<T>(mut part: JoinHandle<T>, name: &str) -> Option<JoinError> {
 /// The portal, with a certificate of its own where none was given.
 async fn portal(config: &Config, store: Store, watched: Watched) -> anyhow::Result<Portal> {
     let section = config.portal();
-    let state = config.state_directory().join("portal");
-    let (certificate, key) = certificate_and_key(config);
+    let (certificate, key) = portal_certificate(config);
     if section.certificate.is_none() {
+        let state = portal_directory(config);
         std::fs::create_dir_all(&state).context("cannot make the directory of the certificate")?;
         let mut names = section.names.clone();
         names.extend(nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()));
@@ -130,15 +130,6 @@ async fn portal(config: &Config, store: Store, watched: Watched) -> anyhow::Resu
         look_seconds: health.interval_seconds,
     };
     Ok(Portal::new(&settings, store, watched, now).await?)
-}
-
-/// The portal's certificate and its key: those that were given, or those that are made.
-fn certificate_and_key(config: &Config) -> (PathBuf, PathBuf) {
-    let state = config.state_directory().join("portal");
-    match (&config.portal().certificate, &config.portal().key) {
-        (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
-        _ => (state.join("certificate.pem"), state.join("key.pem")),
-    }
 }
 
 /// Who is told when something is wrong, and how.
@@ -174,7 +165,7 @@ pub fn alerts(config: &Config) -> alerts::Settings {
 pub fn examiner(config: &Config, store: Store) -> Examiner {
     let mut certificates = vec![health::Watched {
         name: "portal",
-        path: certificate_and_key(config).0,
+        path: portal_certificate(config).0,
         advice: match config.portal().certificate {
             Some(_) => "Put a new certificate and its key in place and restart the service.",
             None => {
@@ -203,6 +194,20 @@ pub fn examiner(config: &Config, store: Store) -> Examiner {
         health: config.health().clone(),
     };
     Examiner::new(store, settings)
+}
+
+/// Where the portal's own certificate is kept, if none was given.
+pub fn portal_directory(config: &Config) -> PathBuf {
+    config.state_directory().join("portal")
+}
+
+/// The portal's certificate and its key: those that were given, or those that are made.
+pub fn portal_certificate(config: &Config) -> (PathBuf, PathBuf) {
+    let (section, own) = (config.portal(), portal_directory(config));
+    match (&section.certificate, &section.key) {
+        (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
+        _ => (own.join("certificate.pem"), own.join("key.pem")),
+    }
 }
 
 /// What the portal shows of the inbox.
@@ -251,23 +256,37 @@ pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
+/// A password of letters and digits that nobody can guess.
+pub fn new_password(chars: usize) -> anyhow::Result<Secret> {
+    use rand::{TryRngCore, distr::Alphanumeric, distr::SampleString, rngs::OsRng};
+
+    let mut random = OsRng;
+    // Asked once beforehand, so that a system without random numbers is an error.
+    random.try_next_u32().context("the system gives no random numbers")?;
+    Ok(Secret::new(Alphanumeric.sample_string(&mut random.unwrap_err(), chars)))
+}
+
 /// The database that a configuration names.
 pub fn store(config: &Config) -> anyhow::Result<Store> {
+    Ok(Store::connect(&store_settings(config)?)?)
+}
+
+/// Where the database of a configuration is, and who we are there.
+pub fn store_settings(config: &Config) -> anyhow::Result<store::Settings> {
     let Mongodb { host, user, auth_db, target_db, replica_set, tls, tls_ca_file } =
         config.mongodb().clone();
     let user = match user.as_str() {
         "" => None,
         _ => Some((user, secrets(config).mongodb_password()?)),
     };
-    let settings = store::Settings {
+    Ok(store::Settings {
         host,
         user,
         auth_db,
         target_db,
         replica_set: Some(replica_set).filter(|name| !name.is_empty()),
         tls: tls.then_some(tls_ca_file),
-    };
-    Ok(Store::connect(&settings)?)
+    })
 }
 
 /// The SFTP endpoint that a configuration describes.

@@ -2,12 +2,16 @@
 
 mod account;
 mod alerts;
+mod ask;
+mod check;
 mod key;
 mod manual;
 mod output;
 mod run;
+mod setup;
 mod sftp;
 mod status;
+mod test;
 mod verify;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -37,6 +41,15 @@ pub struct Cli {
 enum Command {
     /// Run the appliance: take in backups and serve the portal. systemd starts this.
     Run,
+    /// Make this machine an appliance, or change how it is one. Asks, or takes a file.
+    #[command(after_long_help = setup::AFTER_HELP)]
+    Setup(setup::Setup),
+    /// Check the configuration and everything that it names. Changes nothing.
+    #[command(after_help = "Exit code: 0 if it can work, 1 if something is wrong.")]
+    Check(check::Check),
+    /// Test this configuration now: an upload, a write, a sign-in, a message.
+    #[command(after_help = "Exit code: 0 if all steps were done, 1 if one failed.")]
+    Test(test::Test),
     /// Show the state of endpoint, inbox, MongoDB, disk and the newest backups.
     #[command(
         after_help = "Exit code: 0 if nothing is critical and no backup waits or was rejected, else 1."
@@ -70,6 +83,9 @@ impl Cli {
         match self.command {
             Command::Verify(verify) => verify.run(&config),
             Command::Manual(manual) => manual.run(),
+            Command::Setup(setup) => setup.run(&config),
+            Command::Check(check) => check.run(&config),
+            Command::Test(test) => test.run(&read()?),
             Command::Run => run::run(&read()?),
             Command::Sftp(sftp::Sftp::Keys(door)) => sftp::keys(&door),
             Command::Sftp(sftp) => sftp.run(&read()?),

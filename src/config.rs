@@ -117,6 +117,9 @@ impl Default for Spec {
 pub struct Sftp {
     /// Address and port to listen on.
     pub listen: SocketAddr,
+    /// Host and port under which maaiiconnect reaches that, where it differs: behind DNAT, say.
+    /// Nothing listens there; it is what people are told.
+    pub address: String,
     /// The one user who may upload. It has to exist on this machine.
     pub user: String,
     /// Whether SHA-1 RSA signatures are accepted from that user, as old Java clients send them.
@@ -127,6 +130,7 @@ impl Default for Sftp {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([0, 0, 0, 0], 2222)),
+            address: String::new(),
             user: "retention-sftp".into(),
             sha1_rsa: false,
         }
@@ -316,6 +320,11 @@ impl Config {
     /// Where uploads, archives, quarantine and keys are.
     pub fn state_directory(&self) -> &Path {
         &self.spec.state_directory
+    }
+
+    /// Where secrets are kept where systemd hands over none.
+    pub fn secrets_directory(&self) -> &Path {
+        &self.spec.secrets_directory
     }
 
     /// The secrets that belong to this configuration. `credentials` is what

@@ -18,10 +18,13 @@
 //!
 //! [`backup`] says what a backup is and which states it goes through. Below
 //! everything lie [`config`], [`accounts`], [`audit`], [`format`](mod@format),
-//! [`files`] and [`cause`]; above everything [`cli`] and [`appliance`]. Arrows point down only.
+//! [`files`] and [`cause`]; above everything [`cli`], [`setup`], [`trial`] and
+//! [`appliance`]. Arrows point down only.
 
 pub mod appliance;
 pub mod cli;
+pub mod setup;
+pub mod trial;
 
 pub mod alerts;
 pub mod archive;

@@ -37,6 +37,7 @@ pub mod routes;
 mod shell;
 mod tree;
 mod views;
+pub mod visit;
 mod zone;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};

@@ -135,6 +135,15 @@ impl Endpoint {
         Ok(host_keys::read(&self.directory)?)
     }
 
+    /// Has sshd read the configuration that [`Self::prepare`] wrote, and changes nothing.
+    /// Returns where it is.
+    pub fn check(&self) -> Result<PathBuf, Error> {
+        self.check_paths()?;
+        let path = self.directory.join("sshd_config");
+        server::check(&Programs::find()?, &path)?;
+        Ok(path)
+    }
+
     /// Makes directories, host keys and `sshd_config`, whichever are missing or out of
     /// date, and checks whatever sshd would silently turn an upload away for.
     ///

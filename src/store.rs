@@ -5,6 +5,7 @@
 //! only once the whole backup is stored.
 
 pub mod accounts;
+pub mod administration;
 pub mod audit;
 pub mod backups;
 pub mod browse;
@@ -14,6 +15,7 @@ pub mod media;
 pub mod records;
 mod schema;
 pub mod transcode;
+mod trial;
 pub mod vitals;
 
 use std::{path::PathBuf, time::Duration};
@@ -38,6 +40,9 @@ pub enum Error {
     /// The settings cannot be used.
     #[error("the database settings cannot be used")]
     Settings(#[source] mongodb::error::Error),
+    /// An administrator's address is none. What it says stays out of the message.
+    #[error("the administrator's address is not one that begins with mongodb:// and can be read")]
+    Uri,
     /// The database did not answer, or answered with an error.
     #[error("cannot {operation}")]
     Database {

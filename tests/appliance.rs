@@ -10,6 +10,7 @@ mod health;
 mod intake;
 mod layers;
 mod portal;
+mod setup;
 mod trouble;
 mod uploads;
 #[allow(dead_code, reason = "the demonstration uses other parts of it")]

@@ -1,6 +1,6 @@
 //! The portal's visitor: HTTPS with the portal's own certificate, a cookie, and forms.
 
-use std::{fs, io::Cursor, sync::Arc, time::Duration};
+use std::{fs, io::Cursor, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
@@ -40,7 +40,18 @@ pub(crate) struct Answer {
 impl Browser {
     /// A browser that trusts the portal's certificate and no other.
     pub(crate) fn new(world: &World) -> Result<Self> {
-        let pem = fs::read(world.state_directory().join("portal/certificate.pem"))?;
+        let url = world.portal_url();
+        let address = url.trim_start_matches("https://").trim_end_matches('/').to_owned();
+        Self::trusting(&world.state_directory().join("portal/certificate.pem"), address)
+    }
+
+    /// A browser of the portal on a port of this machine, that trusts who signed in `trusted`.
+    pub(crate) fn at(trusted: &Path, port: u16) -> Result<Self> {
+        Self::trusting(trusted, format!("127.0.0.1:{port}"))
+    }
+
+    fn trusting(trusted: &Path, address: String) -> Result<Self> {
+        let pem = fs::read(trusted)?;
         let mut trusted = RootCertStore::empty();
         for certificate in CertificateDer::pem_reader_iter(Cursor::new(pem)) {
             trusted.add(certificate?)?;
@@ -49,8 +60,6 @@ impl Browser {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(trusted)
             .with_no_client_auth();
-        let url = world.portal_url();
-        let address = url.trim_start_matches("https://").trim_end_matches('/').to_owned();
         Ok(Self { address, tls: Arc::new(config).into(), cookie: None })
     }
 

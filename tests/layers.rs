@@ -70,6 +70,8 @@ fn arrows_point_down_only() -> Result<()> {
     // From the top to the ground. A part may know those behind it.
     let layers = [
         "cli",
+        "setup",
+        "trial",
         "appliance",
         "portal",
         "intake",

@@ -386,7 +386,7 @@ fn write_secrets(directory: &Path, options: &Options) -> anyhow::Result<()> {
 ///
 /// As root, sshd locks the uploader into a directory below it, and wants all directories above
 /// that to be root's alone. `/tmp` is everybody's.
-fn scratch() -> anyhow::Result<TempDir> {
+pub(crate) fn scratch() -> anyhow::Result<TempDir> {
     let temporary = std::env::temp_dir();
     let candidates = [temporary.as_path(), Path::new("/var/cache"), Path::new("/var/lib")];
     let fits = |path: &&&Path| !geteuid().is_root() || path.ancestors().all(only_root_writes);
@@ -403,7 +403,7 @@ fn only_root_writes(directory: &Path) -> bool {
 }
 
 /// Who uploads: as root somebody without any rights, else whoever runs this.
-fn uploader() -> anyhow::Result<String> {
+pub(crate) fn uploader() -> anyhow::Result<String> {
     if geteuid().is_root() {
         return Ok("nobody".into());
     }
@@ -411,7 +411,7 @@ fn uploader() -> anyhow::Result<String> {
 }
 
 /// The program under test, built beside the test or the demonstration.
-fn binary() -> anyhow::Result<PathBuf> {
+pub(crate) fn binary() -> anyhow::Result<PathBuf> {
     if let Some(path) = option_env!("CARGO_BIN_EXE_retention") {
         return Ok(path.into());
     }

@@ -2,6 +2,11 @@
 //!
 //! A key that is made here is readable by its owner alone and is never replaced
 //! while it is valid: administrators may have told their browsers to trust it.
+//! [`authority`] makes certificates that outlive that: browsers are told once to trust
+//! the authority, and accept whatever it signs. [`inspect`] tells what is wrong with one.
+
+pub mod authority;
+pub mod inspect;
 
 use std::{
     io,
@@ -39,6 +44,14 @@ pub enum Error {
         /// Why.
         source: rustls::Error,
     },
+    /// A certificate that was read cannot be understood.
+    #[error("cannot understand the certificate {}", path.display())]
+    Understand {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A certificate cannot be made.
     #[error("cannot make a certificate")]
     Make(#[from] rcgen::Error),
@@ -67,13 +80,14 @@ pub fn make_if_missing(
     }
     let pair = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
     let pem = parameters(names, now)?.self_signed(&pair)?.pem();
-    let write = |path: &Path, text: &str, mode| {
-        files::write_whole(path, text.as_bytes(), mode)
-            .map_err(|source| Error::Write { path: path.to_owned(), source })
-    };
     write(key, &pair.serialize_pem(), 0o600)?;
     write(certificate, &pem, 0o644)?;
     Ok(true)
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
+    files::write_whole(path, text.as_bytes(), mode)
+        .map_err(|source| Error::Write { path: path.to_owned(), source })
 }
 
 /// What TLS needs to know: this certificate, TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1.
@@ -94,7 +108,10 @@ pub(super) fn server_config(certificate: &Path, key: &Path) -> Result<ServerConf
     Ok(config)
 }
 
-fn parameters(names: &[String], now: Timestamp) -> Result<CertificateParams, Error> {
+/// The names and addresses of a certificate for `names`: those, and this machine's own.
+///
+/// What is no name, such as "all addresses", is left out.
+fn alternatives(names: &[String]) -> Result<Vec<SanType>, Error> {
     let mut alternatives = vec![
         SanType::DnsName("localhost".try_into()?),
         SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)),
@@ -111,14 +128,24 @@ fn parameters(names: &[String], now: Timestamp) -> Result<CertificateParams, Err
             alternatives.push(alternative);
         }
     }
+    Ok(alternatives)
+}
+
+fn parameters(names: &[String], now: Timestamp) -> Result<CertificateParams, Error> {
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name = DistinguishedName::new();
     parameters.distinguished_name.push(DnType::CommonName, "Retention Portal");
-    parameters.subject_alt_names = alternatives;
+    parameters.subject_alt_names = alternatives(names)?;
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     parameters.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    set_validity(&mut parameters, now, VALID_DAYS);
+    Ok(parameters)
+}
+
+/// Valid from yesterday, for clocks that are behind.
+fn set_validity(parameters: &mut CertificateParams, now: Timestamp, days: i64) {
     let today = now.to_zoned(TimeZone::UTC).date();
-    let (from, until) = (today.saturating_sub(1.days()), today.saturating_add(VALID_DAYS.days()));
+    let (from, until) = (today.saturating_sub(1.days()), today.saturating_add(days.days()));
     let date = |date: jiff::civil::Date| {
         rcgen::date_time_ymd(
             date.year().into(),
@@ -127,7 +154,6 @@ fn parameters(names: &[String], now: Timestamp) -> Result<CertificateParams, Err
         )
     };
     (parameters.not_before, parameters.not_after) = (date(from), date(until));
-    Ok(parameters)
 }
 
 #[cfg(test)]

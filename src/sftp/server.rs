@@ -276,6 +276,17 @@ fn validate(sshd: &Path, path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Has sshd read a configuration that was written before. Makes nothing that is missing.
+pub(super) fn check(programs: &Programs, path: &Path) -> Result<(), Error> {
+    let output = run(Command::new(&programs.sshd).arg("-t").arg("-f").arg(path), &programs.sshd)?;
+    let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    // sshd's own directory is made with its unit, at each start.
+    if output.status.success() || message.starts_with(MISSING_DIRECTORY) {
+        return Ok(());
+    }
+    Err(Error::Validate { message })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

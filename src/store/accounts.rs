@@ -119,6 +119,15 @@ impl Store {
         self.set_account(name, doc! { "active": active }).await
     }
 
+    /// Removes an account for good. Meant for those that never were a person's.
+    pub async fn remove_account(&self, name: &str) -> Result<(), Error> {
+        self.collection(schema::ACCOUNTS)
+            .delete_one(doc! { "_id": key(name) })
+            .await
+            .map(drop)
+            .map_err(Error::database("remove an account"))
+    }
+
     async fn set_account(&self, name: &str, set: Document) -> Result<(), Error> {
         self.collection(schema::ACCOUNTS)
             .update_one(doc! { "_id": key(name) }, doc! { "$set": set })
