@@ -196,7 +196,7 @@ impl Endpoint {
         let program = self.program.as_deref().filter(|program| {
             self.chroot.is_some()
                 && objection(program).is_none()
-                && directories::only_root_changes(program)
+                && directories::can_be_asked(program)
         });
         (door, program)
     }

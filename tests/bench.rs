@@ -63,13 +63,20 @@ fn main() -> Result<()> {
     let named = |what: &str| arguments.iter().any(|argument| argument == what);
     let all = !["records", "large", "small"].into_iter().any(named);
     let wanted = |what: &str| all || named(what);
-    tokio::runtime::Runtime::new()?.block_on(measure(sizes, wanted))
+    let cache = arguments.iter().position(|argument| argument == "--cache");
+    let cache_gb = match cache {
+        Some(at) => arguments.get(at + 1).context("--cache GB")?.parse()?,
+        None => 0.25,
+    };
+    let options = Options { cache_gb, ..Options::default() };
+    tokio::runtime::Runtime::new()?.block_on(measure(options, sizes, wanted))
 }
 
-async fn measure(sizes: Sizes, wanted: impl Fn(&str) -> bool) -> Result<()> {
-    let mut world = World::start(Options::default()).await?;
+async fn measure(options: Options, sizes: Sizes, wanted: impl Fn(&str) -> bool) -> Result<()> {
+    let cache_gb = options.cache_gb;
+    let mut world = World::start(options).await?;
     say(&format!(
-        "{} records, {} MiB of large media, {} small media, MongoDB 4.2, {} cores",
+        "{} records, {} MiB of large media, {} small media, MongoDB 4.2 with {cache_gb} GB of cache, {} cores",
         sizes.records,
         sizes.large_bytes / MIB,
         sizes.small,

@@ -62,6 +62,8 @@ pub(crate) struct Options {
     pub(crate) sections: String,
     /// How many members the replica set has: one, or three of which the last is an arbiter.
     pub(crate) members: usize,
+    /// The cache of MongoDB in GB.
+    pub(crate) cache_gb: f64,
     /// A small file system for the appliance's state, of so many bytes.
     pub(crate) state_disk_bytes: Option<u64>,
     /// A small file system for MongoDB's data, of so many bytes.
@@ -80,6 +82,7 @@ impl Default for Options {
             listen: Ipv4Addr::LOCALHOST,
             sections: String::new(),
             members: 1,
+            cache_gb: 0.25,
             state_disk_bytes: None,
             mongodb_disk_bytes: None,
             watchdog: None,
@@ -165,10 +168,15 @@ impl World {
             disks.clone(),
         );
         let mut mongod = mongod?;
+        mongod.cache_gb = options.cache_gb;
         mongod.resume().await?;
         let (sftp_port, portal_port) = (process::free_port()?, process::free_port()?);
         let sftp = Sftp::new(&place("client"), sftp_port, &uploader()?)?;
-        let program = Program { path: binary()?, config: place("retention.toml"), disks };
+        let program = Program {
+            path: reachable(binary()?, directory.path())?,
+            config: place("retention.toml"),
+            disks,
+        };
         write_secrets(&place("secrets"), options)?;
         let config = Configuration { options, sftp: &sftp, sftp_port, portal_port };
         fs::write(&program.config, config.text(directory.path(), &mongod))?;
@@ -408,6 +416,18 @@ pub(crate) fn uploader() -> anyhow::Result<String> {
         return Ok("nobody".into());
     }
     Ok(User::from_uid(geteuid())?.context("this user has no name")?.name)
+}
+
+/// The program where sshd can ask it: as root, sshd does so as a user without rights, whom the
+/// directory of a checkout may be closed to.
+fn reachable(program: PathBuf, directory: &Path) -> anyhow::Result<PathBuf> {
+    let open = |path: &Path| fs::metadata(path).is_ok_and(|found| found.mode() & 0o001 != 0);
+    if !geteuid().is_root() || program.ancestors().all(open) {
+        return Ok(program);
+    }
+    let copy = directory.join("retention");
+    fs::copy(&program, &copy).with_context(|| format!("cannot copy {}", program.display()))?;
+    Ok(copy)
 }
 
 /// The program under test, built beside the test or the demonstration.

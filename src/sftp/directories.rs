@@ -201,10 +201,13 @@ pub(super) fn strict_modes(account: &Account, directory: &Path) -> Result<bool, 
     Ok(strict)
 }
 
-/// Whether nobody but root can change a program, as sshd wants it of one that it asks.
-pub(super) fn only_root_changes(program: &Path) -> bool {
-    down_to(program)
-        .all(|path| look_at(path).is_ok_and(|found| found.uid() == 0 && found.mode() & 0o022 == 0))
+/// Whether sshd can ask a program: nobody but root may change it, or sshd refuses it, and
+/// everybody has to reach it, for sshd starts it as a user without rights.
+pub(super) fn can_be_asked(program: &Path) -> bool {
+    let fits = |found: Metadata| {
+        found.uid() == 0 && found.mode() & 0o022 == 0 && found.mode() & 0o001 != 0
+    };
+    down_to(program).all(|path| look_at(path).is_ok_and(fits))
 }
 
 /// The directories from `/` down to `path`.
@@ -221,6 +224,16 @@ fn look_at(path: &Path) -> Result<Metadata, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_everybody_reaches_and_root_alone_changes_can_be_asked() {
+        assert!(can_be_asked(Path::new("/usr/bin/env")));
+        let scratch = tempfile::tempdir().expect("scratch");
+        let hidden = scratch.path().join("program");
+        fs::copy("/usr/bin/env", &hidden).expect("copy");
+        assert!(!can_be_asked(&hidden), "in a directory of its owner's alone");
+        assert!(!can_be_asked(Path::new("/etc/passwd")), "no program");
+    }
 
     #[test]
     fn a_path_is_walked_from_the_root_down() {

@@ -34,6 +34,8 @@ pub(crate) struct Mongod {
     disks: Option<Arc<SmallDisks>>,
     members: Vec<Member>,
     client: Client,
+    /// The cache of each server in GB: a quarter is the least that it takes.
+    pub(crate) cache_gb: f64,
 }
 
 /// A server of it.
@@ -70,7 +72,8 @@ impl Mongod {
         };
         let members = (0..members).map(member).collect::<anyhow::Result<Vec<_>>>()?;
         let ports: Vec<u16> = members.iter().take(2).map(|member| member.port).collect();
-        Ok(Self { program: script.trim().into(), disks, members, client: connect(&ports)? })
+        let (program, client) = (script.trim().into(), connect(&ports)?);
+        Ok(Self { program, disks, members, client, cache_gb: 0.25 })
     }
 
     /// Starts every server that does not run, on the data it has, and waits until the set accepts
@@ -101,11 +104,12 @@ impl Mongod {
         let of_one = self.members.len() == 1;
         let member = &mut self.members[number];
         let (port, directory, disks) = (member.port.to_string(), &member.directory, &self.disks);
+        let cache_gb = self.cache_gb.to_string();
         let (enter, program) = (SmallDisks::way_into(disks.as_deref()), &self.program);
         let process = Process::start_within(&enter, "mongod", program, &member.log, |command| {
             command.args(["--replSet", REPLICA_SET, "--bind_ip", "127.0.0.1", "--port", &port]);
             command.arg("--dbpath").arg(directory);
-            command.args(["--wiredTigerCacheSizeGB", "0.25", "--nounixsocket"]);
+            command.args(["--wiredTigerCacheSizeGB", &cache_gb, "--nounixsocket"]);
             command.args(["--setParameter", "diagnosticDataCollectionEnabled=false"]);
             if !of_one {
                 // What a set with an arbiter wants.
