@@ -40,6 +40,12 @@ pub fn sync_parent(path: &Path) -> io::Result<()> {
     }
 }
 
+/// How many bytes are free for us on the file system that `path` is on.
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    let found = nix::sys::statvfs::statvfs(path)?;
+    Ok(found.blocks_available().saturating_mul(found.fragment_size()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

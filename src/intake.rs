@@ -43,6 +43,7 @@ use crate::{
     backup::UploadId,
     cause::chain,
     config::{Modes, Secrets, secret},
+    files,
     inbox::{self, Condition, Upload, Watch},
     records::Rules,
     store::{self, Store},
@@ -81,8 +82,7 @@ impl Settings {
     }
 
     fn free_bytes(&self, places: &Places) -> Option<u64> {
-        let disk = nix::sys::statvfs::statvfs(&places.inbox()).ok()?;
-        Some(disk.blocks_available().saturating_mul(disk.fragment_size()))
+        files::free_bytes(&places.inbox()).ok()
     }
 }
 

@@ -20,6 +20,7 @@ use std::{
 };
 
 use super::{directories, keys::AuthorizedKey};
+use crate::files;
 
 /// Below the chroot: a directory for each reason, in which nobody can write.
 const NO_ROOM: &str = "uploads-refused-no-room-on-disk";
@@ -76,7 +77,8 @@ impl Door {
         let refusal = if off.exists() {
             Some(Refusal::SwitchedOff)
         } else {
-            free_bytes(&self.inbox)
+            files::free_bytes(&self.inbox)
+                .ok()
                 .is_some_and(|free| free < self.reserve_bytes)
                 .then_some(Refusal::NoRoom)
         };
@@ -122,11 +124,6 @@ fn lines(keys: &str, session: &str) -> String {
         let _ = writeln!(text, "command=\"{session}\"{join}{line}");
     }
     text
-}
-
-fn free_bytes(path: &Path) -> Option<u64> {
-    let found = nix::sys::statvfs::statvfs(path).ok()?;
-    Some(found.blocks_available().saturating_mul(found.fragment_size()))
 }
 
 /// Makes the directories whose names are reasons, where nobody but root can write.
