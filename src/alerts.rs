@@ -6,8 +6,8 @@
 //! ```
 //!
 //! One loop, woken by a new report or because something is due. What is to be said is laid into
-//! the queue on the disk before it is remembered as said, so that a crash may say a thing twice
-//! and never not at all. Must never stop anything else: a mail server that is away is a line in
+//! the queue on the disk before it is written down as said, so that a crash may say a thing twice
+//! and never not at all. A disk that takes nothing more keeps nobody from being told so. Must never stop anything else: a mail server that is away is a line in
 //! the report on health, and no more.
 
 pub mod mail;
@@ -132,9 +132,16 @@ pub fn directory(state: &Path) -> PathBuf {
 pub struct Alerts {
     settings: Settings,
     queue: Queue,
+    told: Told,
     reports: Reports,
     remarks: watch::Sender<Option<Verdict>>,
     clock: fn() -> Timestamp,
+}
+
+/// What was told, as it is remembered and as it is on the disk, which may be full.
+struct Told {
+    memory: Memory,
+    is_written: bool,
 }
 
 impl Alerts {
@@ -144,9 +151,11 @@ impl Alerts {
         for way in &settings.ways {
             queue.prepare(way.name())?;
         }
+        let memory = read::<Memory>(&told(&settings.directory))?.unwrap_or_default();
+        let told = Told { memory, is_written: true };
         let (_, reports) = watch::channel(None);
         let (remarks, _) = watch::channel(None);
-        Ok(Self { settings, queue, reports, remarks, clock })
+        Ok(Self { settings, queue, told, reports, remarks, clock })
     }
 
     /// What there is to say about alerts themselves.
@@ -180,7 +189,7 @@ impl Alerts {
 
     async fn turn(&mut self, is_news: bool) {
         if is_news && let Err(error) = self.think() {
-            tracing::error!(error = chain(&error), "cannot plan alerts");
+            tracing::error!("cannot plan alerts: {}", chain(&error));
         }
         for way in &self.settings.ways {
             self.deliver(way).await;
@@ -193,19 +202,23 @@ impl Alerts {
     fn think(&mut self) -> Result<(), Error> {
         let Some(report) = self.reports.borrow_and_update().clone() else { return Ok(()) };
         let now = (self.clock)();
-        let path = self.settings.directory.join("told.json");
-        let memory = read::<Memory>(&path)?.unwrap_or_default();
+        let path = told(&self.settings.directory);
         let silences = silence::read(&self.settings.directory)?;
         let Settings { rules, host, .. } = &self.settings;
-        let (messages, remembered) = plan::plan(&report, &memory, &silences, rules, host, now);
+        let (messages, remembered) =
+            plan::plan(&report, &self.told.memory, &silences, rules, host, now);
         for message in &messages {
-            tracing::info!(id = message.id, subject = message.subject, "an alert");
+            tracing::info!(id = message.id, "an alert: {}", message.subject);
             for way in &self.settings.ways {
-                self.queue.put(way.name(), message, now)?;
+                self.queue.put(way.name(), message, now);
             }
         }
-        if remembered != memory {
-            write(&path, &remembered)?;
+        let is_news = remembered != self.told.memory;
+        self.told.memory = remembered;
+        if is_news || !self.told.is_written {
+            self.told.is_written = false;
+            write(&path, &self.told.memory)?;
+            self.told.is_written = true;
         }
         Ok(())
     }
@@ -215,26 +228,26 @@ impl Alerts {
         for waiting in self.queue.due(name, (self.clock)()) {
             let id = waiting.message.id.clone();
             let outcome = way.deliver(&waiting.message, (self.clock)()).await;
-            let noted = match &outcome {
+            match outcome {
                 Ok(()) => {
-                    tracing::info!(way = name, id, "an alert was delivered");
-                    self.queue.delivered(name, &id)
+                    tracing::info!(way = name, id, "an alert was delivered by {name}");
+                    self.queue.remove(name, &id);
                 }
                 Err(error) => {
-                    let why = chain(error);
-                    tracing::warn!(way = name, id, error = why, "an alert could not be delivered");
-                    self.queue.failed(name, waiting, why, (self.clock)())
+                    let why = chain(&error);
+                    tracing::warn!(way = name, id, "an alert could not be delivered by {name}: {why}");
+                    self.queue.failed(name, waiting, why, (self.clock)());
+                    // One way that is away is asked once a turn.
+                    break;
                 }
-            };
-            if let Err(error) = noted {
-                tracing::error!(error = chain(&error), "the queue of alerts cannot be kept");
-            }
-            // One way that is away is asked once a turn.
-            if outcome.is_err() {
-                break;
             }
         }
     }
+}
+
+/// Where it stands what was told.
+fn told(directory: &Path) -> PathBuf {
+    directory.join("told.json")
 }
 
 #[derive(Serialize, Deserialize)]
@@ -254,11 +267,11 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
     match serde_json::from_slice::<Noted<T>>(&text) {
         Ok(Noted { version: VERSION, noted }) => Ok(Some(noted)),
         Ok(Noted { version, .. }) => {
-            tracing::warn!(path = %path.display(), version, "a file of a later version");
+            tracing::warn!(path = %path.display(), "{} is of a later version: {version}", path.display());
             Ok(None)
         }
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "a file that cannot be read");
+            tracing::warn!(path = %path.display(), "{} cannot be read: {error}", path.display());
             Ok(None)
         }
     }

@@ -1,4 +1,4 @@
-//! `retention alerts`: who is told when something is wrong.
+//! `retention alerts`: what is kept quiet, and what waits to be delivered.
 
 use std::{fmt::Write, process::ExitCode};
 
@@ -11,7 +11,6 @@ use crate::{
         self,
         queue::Queue,
         silence::{self, Silence},
-        trial,
     },
     appliance,
     config::Config,
@@ -20,13 +19,6 @@ use crate::{
 /// What can be done about alerts.
 #[derive(Debug, Subcommand)]
 pub(super) enum Alerts {
-    /// Send a test by every way that is configured, and name the step that fails.
-    #[command(after_help = "Exit code: 0 if every test was delivered, 1 if not.")]
-    Test {
-        /// Print one line of JSON.
-        #[arg(long)]
-        json: bool,
-    },
     /// Keep a check quiet for a while. `retention status` names the checks.
     Silence {
         /// A check, as `disk-space:/`, or all of a kind, as `disk-space`.
@@ -52,7 +44,6 @@ impl Alerts {
     pub(super) fn run(self, config: &Config) -> anyhow::Result<ExitCode> {
         let directory = alerts::directory(config.state_directory());
         match self {
-            Self::Test { json } => test(config, json),
             Self::List { json } => list(&directory, json),
             Self::Silence { check, length } => {
                 let silence = Silence::parse(&check, &length, appliance::now())?;
@@ -70,25 +61,6 @@ impl Alerts {
             }
         }
     }
-}
-
-fn test(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
-    let settings = appliance::alerts(config);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcomes = runtime.block_on(trial::trial(&settings, appliance::now()));
-    if json {
-        output::print_json(&outcomes)?;
-    } else if outcomes.is_empty() {
-        let advice = "No way is configured: write [alerts.mail], [alerts.webhook] or \
-                      alerts.syslog = true.\n";
-        output::print(advice)?;
-    }
-    for outcome in outcomes.iter().filter(|_| !json) {
-        let said = outcome.failed.as_deref().unwrap_or("delivered");
-        output::print(&format!("{:<8} {said}\n", outcome.way))?;
-    }
-    let failed = outcomes.is_empty() || outcomes.iter().any(|outcome| outcome.failed.is_some());
-    Ok(ExitCode::from(u8::from(failed)))
 }
 
 fn list(directory: &std::path::Path, json: bool) -> anyhow::Result<ExitCode> {

@@ -1,10 +1,10 @@
 """Where alerts arrive: a real SMTP server with STARTTLS and AUTH, or an HTTPS server that checks
 signatures. What arrives is written to a file, a line of JSON each.
 
-    sink.py smtp|https PORT CERTIFICATE KEY OUT
+    sink.py smtp|https ADDRESS PORT CERTIFICATE KEY OUT
 
-The SMTP user is "alerts"; its password, or the key of the signatures, is the first line of
-standard input.
+OUT is there as soon as it listens. The SMTP user is "alerts"; its password, or the key of the
+signatures, is the first line of standard input.
 """
 
 import asyncio
@@ -16,13 +16,17 @@ import sys
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-KIND, PORT, CERTIFICATE, KEY, OUT = sys.argv[1:]
+KIND, ADDRESS, PORT, CERTIFICATE, KEY, OUT = sys.argv[1:]
 SECRET = sys.stdin.readline().strip()
 
 
 def note(line):
     with open(OUT, "a", encoding="utf-8") as out:
         out.write(json.dumps(line) + "\n")
+
+
+def listens():
+    open(OUT, "a", encoding="utf-8").close()
 
 
 def tls():
@@ -60,8 +64,8 @@ async def smtp():
         return SMTP(Mailbox(), tls_context=tls(), require_starttls=True, auth_required=True,
                     auth_require_tls=True, authenticator=authenticate)
 
-    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", int(PORT))
-    print("listening", flush=True)
+    listening = await asyncio.get_running_loop().create_server(server, ADDRESS, int(PORT))
+    listens()
     await listening.serve_forever()
 
 
@@ -79,7 +83,7 @@ class Webhook(BaseHTTPRequestHandler):
 if KIND == "smtp":
     asyncio.run(smtp())
 else:
-    https = HTTPServer(("127.0.0.1", int(PORT)), Webhook)
+    https = HTTPServer((ADDRESS, int(PORT)), Webhook)
     https.socket = tls().wrap_socket(https.socket, server_side=True)
-    print("listening", flush=True)
+    listens()
     https.serve_forever()

@@ -1,14 +1,15 @@
 //! Where alerts arrive: a real SMTP server, or a real HTTPS server, of Python's.
 
 use std::{
+    ffi::OsString,
     fs::{self, File},
+    net::{Ipv4Addr, SocketAddrV4},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::bail;
 use serde_json::Value;
-use tokio::net::TcpStream;
 
 use super::process::{self, GLANCE, Process};
 
@@ -18,24 +19,39 @@ const START: Duration = Duration::from_secs(30);
 /// A server that keeps what arrives.
 pub(crate) struct Sink {
     kind: &'static str,
-    port: u16,
+    address: SocketAddrV4,
+    /// The command line that leads to where it runs; empty for here.
+    enter: Vec<OsString>,
     secret: PathBuf,
     directory: PathBuf,
     process: Option<Process>,
 }
 
 impl Sink {
-    /// A server for `smtp` or `https`, not yet started, with its files in `directory`. `secret` is
-    /// the password of the user `alerts`, or the key of signatures.
+    /// A server for `smtp` or `https` on a loopback port, not yet started, with its files in
+    /// `directory`. `secret` is the password of the user `alerts`, or the key of signatures.
     pub(crate) fn new(kind: &'static str, directory: &Path, secret: &str) -> anyhow::Result<Self> {
-        let certificate = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
+        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, process::free_port()?);
+        Self::at(address, Vec::new(), kind, directory, secret)
+    }
+
+    /// The same, where the command line `enter` leads to and at an address of that place.
+    pub(crate) fn at(
+        address: SocketAddrV4,
+        enter: Vec<OsString>,
+        kind: &'static str,
+        directory: &Path,
+        secret: &str,
+    ) -> anyhow::Result<Self> {
+        let certificate = rcgen::generate_simple_self_signed([address.ip().to_string()])?;
         let place = |name: &str| directory.join(format!("{kind}.{name}"));
         fs::write(place("pem"), certificate.cert.pem())?;
         process::write_secret(&place("key"), &certificate.signing_key.serialize_pem())?;
         process::write_secret(&place("secret"), secret)?;
         Ok(Self {
             kind,
-            port: process::free_port()?,
+            address,
+            enter,
             secret: place("secret"),
             directory: directory.to_owned(),
             process: None,
@@ -48,13 +64,15 @@ impl Sink {
         let secret = File::open(&self.secret)?;
         // Debian's own Python, for which its packages are.
         let python = Path::new("/usr/bin/python3");
-        let mut process = Process::start(self.kind, python, &self.place("log"), |command| {
-            command.arg(script).arg(self.kind).arg(self.port.to_string());
+        let log = self.place("log");
+        let mut process = Process::start_within(&self.enter, self.kind, python, &log, |command| {
+            command.arg(script).arg(self.kind);
+            command.args([self.address.ip().to_string(), self.port().to_string()]);
             command.args([self.certificate(), self.place("key"), self.place("out")]);
             command.stdin(secret);
         })?;
         let deadline = Instant::now() + START;
-        while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+        while !self.place("out").exists() {
             process.still_runs()?;
             if Instant::now() > deadline {
                 bail!("{} does not listen; it said:\n{}", self.kind, process.last_words());
@@ -67,7 +85,7 @@ impl Sink {
 
     /// Its port.
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.address.port()
     }
 
     /// The certificate to trust.
