@@ -76,6 +76,8 @@ pub struct Mongodb {
     pub make_administrator: Option<(String, Secret)>,
     /// The user to make or to change.
     pub user: Option<User>,
+    /// The password of a user that is there and stays as it is, where it is not stored yet.
+    pub password: Option<Secret>,
 }
 
 /// A user of MongoDB that is to be there.
@@ -138,8 +140,9 @@ pub fn plan(given: Facts<'_>) -> Result<Plan, Vec<Finding>> {
             Mongodb::default()
         }
     };
-    if let Some(user) = &mongodb.user {
-        secrets.insert("mongodb-password".to_owned(), user.password.clone());
+    let password = mongodb.user.as_ref().map(|user| &user.password).or(mongodb.password.as_ref());
+    if let Some(password) = password {
+        secrets.insert("mongodb-password".to_owned(), password.clone());
     }
     wrong.extend(keys(answers));
     if machine.systemd {
@@ -343,11 +346,17 @@ fn mongodb(
     match by {
         _ if works && watches && !is_new => {}
         Some(by) => done.user = Some(User { by, password, is_fresh }),
-        None if works => remarks.push(Finding::warning(
-            "mongodb.user",
-            "the user may not watch the replica set",
-            "Give it the role clusterMonitor, or answer mongodb.admin_uri once.",
-        )),
+        None if works => {
+            // Made by hand, with the password that was answered.
+            done.password = is_new.then_some(password);
+            if !watches {
+                remarks.push(Finding::warning(
+                    "mongodb.user",
+                    "the user may not watch the replica set",
+                    "Give it the role clusterMonitor, or answer mongodb.admin_uri once.",
+                ));
+            }
+        }
         None => {
             let user = &spec.mongodb.user;
             let (auth_db, target) = (&spec.mongodb.auth_db, &spec.mongodb.target_db);

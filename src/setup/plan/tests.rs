@@ -243,3 +243,21 @@ fn answers_change_what_they_name_and_nothing_else() {
     let changed = plan.text.lines().filter(|line| !first.text.lines().any(|old| old == *line));
     assert_eq!(changed.collect::<Vec<_>>(), ["names = [\"vault.example\"]"]);
 }
+
+#[test]
+fn the_password_of_a_user_that_was_made_by_hand_is_stored_and_the_user_left_alone() {
+    for (rights, remarks) in
+        [(enough(), 0), (Rights { missing_for_watching: vec!["x".into()], ..enough() }, 1)]
+    {
+        let mut site = Site::new();
+        site.answers.mongodb.password = Some(secret("by-hand"));
+        site.database = there(member(), Access::Users, Some(rights));
+        let plan = site.plan().expect("a plan");
+        assert_eq!(plan.secrets["mongodb-password"].reveal(), "by-hand");
+        assert!(plan.mongodb.user.is_none());
+        let about_user = plan.remarks.iter().filter(|it| it.id == "mongodb.user");
+        assert_eq!(about_user.count(), remarks, "{:?}", plan.remarks);
+        let site = site.after(&plan);
+        assert!(!site.plan().expect("a plan").secrets.contains_key("mongodb-password"));
+    }
+}
