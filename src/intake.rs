@@ -142,7 +142,7 @@ impl Intake {
                 self.alive.looked();
                 // Claiming waits until the upload is on the disk.
                 if let Err(error) = tokio::task::block_in_place(|| self.look()) {
-                    tracing::error!(error = chain(&error), "cannot look through the inbox");
+                    tracing::error!("cannot look through the inbox: {}", chain(&error));
                 }
                 let pause = if self.inbox.borrow().is_empty() {
                     self.carrier.settings.rescan
@@ -173,7 +173,7 @@ impl Intake {
                 Ok((true, _)) => {}
                 Ok((false, upload)) => left.push(upload),
                 // One file must not hold up the others.
-                Err(error) => tracing::error!(error = chain(&error), "cannot take in an upload"),
+                Err(error) => tracing::error!("cannot take in an upload: {}", chain(&error)),
             }
         }
         self.inbox.send_replace(Arc::new(left));
@@ -200,7 +200,7 @@ impl Intake {
         let moved = inbox::claim(upload, &to)?;
         if moved {
             let is_backup = upload.name.is_some();
-            tracing::info!(upload = %id, file = upload.file, is_backup, "taken out of the inbox");
+            tracing::info!(upload = %id, is_backup, "taken out of the inbox: {}", upload.file);
             self.wake.notify_one();
         }
         Ok(moved)
@@ -229,12 +229,12 @@ impl Intake {
         let mut claimed = match self.carrier.places.claimed_files() {
             Ok(claimed) => claimed,
             Err(error) => {
-                tracing::error!(error = chain(&error), "cannot list what was claimed");
+                tracing::error!("cannot list what was claimed: {}", chain(&error));
                 return true;
             }
         };
         if let Err(error) = self.begun_first(&mut claimed).await {
-            tracing::warn!(error = chain(&error), "MongoDB is in the way; trying again");
+            tracing::warn!("MongoDB is in the way; trying again: {}", chain(&error));
             return true;
         }
         let mut trouble = false;
@@ -244,7 +244,7 @@ impl Intake {
                 Ok(Carried::Waits) => trouble = true,
                 Err(carry::Error::Interrupted) => return true,
                 Err(error) => {
-                    tracing::warn!(job = %one.name.job, upload = %one.upload, error = chain(&error), "cannot go on; trying again");
+                    tracing::warn!(job = %one.name.job, upload = %one.upload, "cannot go on with {}; trying again: {}", one.name, chain(&error));
                     let away = matches!(&error, carry::Error::Store(error) if error.is_away());
                     if away || self.is_begun(one).await {
                         return true;

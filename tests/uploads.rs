@@ -116,6 +116,25 @@ async fn the_same_job_with_the_same_bytes_is_one_backup_and_with_others_a_confli
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_was_lost_comes_back_with_the_next_upload_of_it() -> Result<()> {
+    let mut world = World::start(Options::default()).await?;
+    let file = archives::write(world.directory(), 1, &Sample::new(50).bytes()?)?;
+    world.upload(&file).await?;
+    world.wait_state(&job(1), State::Stored, PATIENCE).await?;
+    let kept = world.state_directory().join("archive/2021").join(name(1));
+    until("the archive is kept", || async { Ok(kept.exists()) }).await?;
+    fs::remove_file(&kept)?;
+
+    world.upload(&file).await?;
+    until("the archive is back", || async { Ok(kept.exists()) }).await?;
+    ensure!(fs::read(&kept)? == fs::read(&file)?, "the archive is another");
+    let backups = world.database().collection::<Document>("backups");
+    let counted = backups.count_documents(doc! { "job": job(1), "repeats": 1 }).await?;
+    ensure!(counted == 1 && backups.count_documents(doc! {}).await? == 1, "it is no repeat");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_named_like_a_backup_is_set_aside() -> Result<()> {
     let world = World::start(Options::default()).await?;
     let file = world.directory().join("holiday.zip");

@@ -138,7 +138,7 @@ impl Carrier {
             Ok(keys) => keys,
             Err(error) => {
                 let sentence = format!(
-                    "The Archive Keys cannot be used: {}. The backup is then stored by itself.",
+                    "The Archive Keys cannot be used: {}. Once they can, the backup is stored by itself.",
                     chain(&error)
                 );
                 let reason = Reason::new(WaitCode::KeysUnusable, sentence);
@@ -149,7 +149,7 @@ impl Carrier {
             return self.wait(claimed, backup, reason).await;
         }
         let storing = self.begin(claimed, backup).await?;
-        tracing::info!(job = %backup.job, upload = %backup.upload, file = %backup.file, "storing");
+        tracing::info!(job = %backup.job, upload = %backup.upload, "storing {}", backup.file);
         let counters = Arc::new(Counters::new(Arc::clone(&self.pulse)));
         let outcome = self.read(claimed, keys, &counters).await?;
         match outcome {
@@ -169,7 +169,7 @@ impl Carrier {
             Err(Stop::Archive(error)) => match error.rejection() {
                 Some(reason) => self.reject(claimed, backup, storing, reason).await,
                 None => {
-                    tracing::error!(job = %backup.job, error = chain(&error), "cannot read the archive");
+                    tracing::error!(job = %backup.job, "cannot read {}: {}", backup.file, chain(&error));
                     let sentence = "The archive cannot be read from the appliance's own disk. \
                                     Check the disk; it is tried again.";
                     let reason = Reason::new(WaitCode::ArchiveUnreadable, sentence);
@@ -197,13 +197,18 @@ impl Carrier {
     ) -> Result<Carried, Error> {
         let sha256 = self.digest(claimed).await?;
         if stored.sha256.as_deref() == Some(hex::encode(sha256).as_str()) {
-            tracing::info!(job = %backup.job, upload = %backup.upload, "the same bytes were stored before");
+            tracing::info!(job = %backup.job, upload = %backup.upload, "{} was stored before with the same bytes", backup.file);
             self.store.merge_repeat(&stored.upload, &claimed.upload).await?;
             // The sender says once more which bytes are right.
             self.store.supersede(&claimed.name.job, &claimed.upload).await?;
             self.confirm(claimed, election).await?;
             let _work = self.pulse.work();
-            self.places.remove(claimed)?;
+            if self.settings.modes.offline && !self.places.has(stored) {
+                tracing::warn!(job = %stored.job, "the archive {} was gone, and is back", stored.file);
+                self.places.keep(claimed)?;
+            } else {
+                self.places.remove(claimed)?;
+            }
             return Ok(Carried::Done);
         }
         let sentence = format!(
@@ -338,7 +343,7 @@ impl Carrier {
                 self.now(),
             )
             .await?;
-        tracing::info!(job = %backup.job, upload = %backup.upload, records, media, "stored");
+        tracing::info!(job = %backup.job, upload = %backup.upload, "stored {}: {records} records, {media} media", backup.file);
         self.clear_away(claimed, election).await?;
         Ok(Carried::Done)
     }
@@ -389,7 +394,7 @@ impl Carrier {
         sha256: [u8; 32],
     ) -> Result<Carried, Error> {
         let sentence = rejected.reason.sentence.clone();
-        tracing::warn!(job = %backup.job, upload = %backup.upload, file = backup.file, reason = sentence, "rejected");
+        tracing::warn!(job = %backup.job, upload = %backup.upload, "rejected {}: {sentence}", backup.file);
         let change = Change::Rejected(rejected, sha256);
         self.store.change_backup(&claimed.upload, from, change, self.now()).await?;
         self.quarantine(claimed, &sentence)?;
@@ -408,7 +413,7 @@ impl Carrier {
         storing: state::Storing,
         reason: Reason<WaitCode>,
     ) -> Result<Carried, Error> {
-        tracing::warn!(job = %claimed.name.job, upload = %claimed.upload, reason = reason.sentence, "waiting");
+        tracing::warn!(job = %claimed.name.job, upload = %claimed.upload, "{} waits: {}", claimed.name, reason.sentence);
         self.withdraw(claimed).await?;
         let change = Change::Waiting(storing.wait(reason));
         self.store.change_backup(&claimed.upload, State::Storing, change, self.now()).await?;
@@ -447,7 +452,7 @@ impl Carrier {
                 return self.wait_begun(claimed, storing, reason).await;
             }
             _ => {
-                tracing::warn!(job = %backup.job, upload = %backup.upload, reason = reason.sentence, "waiting");
+                tracing::warn!(job = %backup.job, upload = %backup.upload, "{} waits: {}", backup.file, reason.sentence);
                 let change = Change::Waiting(state::Claimed.wait(reason));
                 self.store.change_backup(&claimed.upload, backup.state, change, self.now()).await?;
             }

@@ -14,9 +14,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
+
 use crate::{
     backup::{BackupName, UploadId},
     files,
+    store::backups::Backup,
 };
 
 /// What went wrong with a directory or an archive on our own disk.
@@ -109,10 +112,25 @@ impl Places {
         Ok(found)
     }
 
+    /// Whether the archive of a stored backup is kept, with as many bytes as it had.
+    pub fn has(&self, backup: &Backup) -> bool {
+        let directory = self.archive(backup.taken);
+        let apart = directory.join(backup.upload.as_str());
+        [directory, apart].iter().any(|place| {
+            fs::metadata(place.join(&backup.file))
+                .is_ok_and(|found| found.is_file() && found.len() == backup.size_bytes)
+        })
+    }
+
+    /// Where archives of a year are kept.
+    fn archive(&self, taken: Timestamp) -> PathBuf {
+        let year = taken.to_string().chars().take(4).collect::<String>();
+        self.state.join("archive").join(year)
+    }
+
     /// Keeps the archive of a stored backup.
     pub fn keep(&self, claimed: &ClaimedFile) -> Result<(), Error> {
-        let year = claimed.name.taken.to_string().chars().take(4).collect::<String>();
-        let directory = self.state.join("archive").join(year);
+        let directory = self.archive(claimed.name.taken);
         fs::create_dir_all(&directory).map_err(failed("make the directory", &directory))?;
         let mut target = directory.join(claimed.name.as_str());
         if target.exists() {
