@@ -16,6 +16,8 @@ mod killed;
 #[allow(dead_code, reason = "what a machine can do, whether or not a test asks for it yet")]
 #[path = "machines/machine.rs"]
 mod machine;
+#[path = "machines/mail.rs"]
+mod mail;
 #[path = "machines/mongod.rs"]
 mod mongod;
 #[path = "machines/network.rs"]
@@ -27,8 +29,17 @@ mod place;
 #[allow(dead_code, reason = "the tests of the appliance use other parts of it")]
 #[path = "world/process.rs"]
 mod process;
+#[path = "machines/restore.rs"]
+mod restore;
+#[allow(dead_code, reason = "the tests of the appliance use other parts of it")]
+#[path = "world/sink.rs"]
+mod sink;
 #[path = "machines/site.rs"]
 mod site;
+#[path = "machines/trouble.rs"]
+mod trouble;
+#[path = "machines/upgrade.rs"]
+mod upgrade;
 
 use std::{
     thread,

@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use sha2::{Digest, Sha256};
 
@@ -48,14 +48,29 @@ impl Client {
         Ok(fs::read_to_string(self.place.file("identity.pub"))?)
     }
 
-    /// Remembers the endpoint by its host key, and the portal by its certificate.
-    pub(crate) fn trust(&self, host_key: &str, certificate: &[u8]) -> Result<()> {
-        fs::write(self.place.file("known_hosts"), format!("{PUBLIC} {host_key}"))?;
+    /// Remembers the endpoint if its host key is among those of the setup sheet, and the portal by
+    /// the authority that signed for it. `certificate` is the one that it signed.
+    pub(crate) fn trust(
+        &self,
+        fingerprints: &[&str],
+        authority: &[u8],
+        certificate: &[u8],
+    ) -> Result<()> {
+        let mut scan = self.namespace.command("ssh-keyscan");
+        let known = process::output(scan.args(["-q", "-T", "20", "-t", "ed25519", PUBLIC]))?;
+        let file = self.place.file("known_hosts");
+        fs::write(&file, known)?;
+        let listed = process::output(Command::new("ssh-keygen").arg("-lf").arg(&file))?;
+        let fingerprint = listed.split_whitespace().find(|word| word.starts_with("SHA256:"));
+        let fingerprint = fingerprint.context("the endpoint shows a host key")?;
+        let is_known = fingerprints.iter().any(|known| known.ends_with(fingerprint));
+        ensure!(is_known, "{fingerprint} is not among {fingerprints:?}");
+        fs::write(self.place.file("authority.pem"), authority)?;
         Ok(fs::write(self.place.file("certificate.pem"), certificate)?)
     }
 
-    /// Uploads a file under its own name, with the stock client.
-    pub(crate) fn upload(&self, user: &str, file: &Path) -> Result<()> {
+    /// Uploads a file under its own name, with the stock client, at so many kilobits a second.
+    pub(crate) fn upload(&self, user: &str, file: &Path, kilobits: Option<u32>) -> Result<()> {
         let batch = self.place.file("batch");
         fs::write(&batch, format!("put \"{}\"\n", file.display()))?;
         let setting =
@@ -63,6 +78,10 @@ impl Client {
         let mut sftp = self.namespace.command("sftp");
         sftp.args(["-q", "-F", "none", "-i"]).arg(self.place.file("identity"));
         sftp.arg("-b").arg(batch);
+        if let Some(kilobits) = kilobits {
+            // In pieces so small that it is slow from the first.
+            sftp.args(["-l", &kilobits.to_string(), "-B", "1024"]);
+        }
         for option in [
             "BatchMode=yes",
             "IdentitiesOnly=yes",
@@ -97,11 +116,11 @@ impl Client {
         self.curl(path, &["--fail"])
     }
 
-    /// Asks the portal with the stock client, which trusts its certificate and no other.
+    /// Asks the portal with the stock client, which trusts that authority and no other.
     pub(crate) fn curl(&self, path: &str, options: &[&str]) -> Result<String> {
         let mut curl = self.namespace.command("curl");
         curl.args(["--silent", "--show-error", "--max-time", "30", "--cacert"]);
-        curl.arg(self.place.file("certificate.pem"));
+        curl.arg(self.place.file("authority.pem"));
         let cookies = self.place.file("cookies");
         curl.arg("--cookie-jar").arg(&cookies).arg("--cookie").arg(&cookies).args(options);
         process::output(curl.arg(format!("https://{PUBLIC}{path}")))

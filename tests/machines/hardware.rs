@@ -33,7 +33,7 @@ fn a_data_disk_is_as_small_as_it_was_ordered_and_survives_a_power_cut() -> Resul
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_daemon_alone_can_be_given_another_time_also_while_it_runs() -> Result<()> {
-    let site = Site::ready().await?;
+    let site = Site::ready()?;
     site.machine.move_clock(DAEMON, "+25h")?;
     site.machine.run(&["systemctl", "restart", DAEMON])?;
     site.wait_until_it_runs()?;

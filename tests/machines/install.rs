@@ -7,15 +7,15 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     machine::{Hardware, Machine},
-    mongod,
+    mongod, package,
     site::{ADMIN_PASSWORD, DAEMON, ENDPOINT, Fixture, Site},
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn installed_on_a_clean_debian_it_is_quiet_until_configured_and_then_takes_in_a_backup()
+async fn installed_on_a_clean_debian_it_is_quiet_until_set_up_and_then_takes_in_a_backup()
 -> Result<()> {
     let mut site = Site::new(Hardware::default())?;
-    site.install_package()?;
+    site.install_package(&package::bytes()?)?;
     for unit in [DAEMON, ENDPOINT] {
         ensure!(site.machine.unit(unit, "UnitFileState")? == "enabled", "{unit} starts at boot");
         ensure!(site.machine.unit(unit, "ActiveState")? == "inactive", "{unit} waits");
@@ -25,10 +25,17 @@ async fn installed_on_a_clean_debian_it_is_quiet_until_configured_and_then_takes
     let failed = site.machine.run(&["systemctl", "list-units", "--failed", "--plain", "-q"])?;
     ensure!(failed.trim().is_empty(), "{failed}");
 
-    mongod::install(&site.machine).await?;
-    site.configure()?;
+    mongod::install(&site.machine)?;
+    let answers = site.answers()?;
+    ensure!(site.machine.unit(DAEMON, "ActiveState")? == "inactive", "it was not to be started");
+    let said = site.set_up(&answers)?;
+    for subject in ["mongodb", "sftp", "portal"] {
+        let mut tests = said["tests"].as_array().into_iter().flatten();
+        ensure!(tests.any(|test| test["subject"] == subject && test["ok"] == true), "{said}");
+    }
     site.wait_until_it_runs()?;
-    site.introduce()?;
+    site.machine.run(&["retention", "check"])?;
+    site.introduce(&said["sheet"])?;
 
     let backup = &Fixture::all()?[0];
     site.upload(backup)?;
@@ -45,7 +52,8 @@ async fn installed_on_a_clean_debian_it_is_quiet_until_configured_and_then_takes
     shown_in_the_portal(&site, backup)
 }
 
-fn shown_in_the_portal(site: &Site, backup: &Fixture) -> Result<()> {
+/// Makes sure that a browser shows the sign-in, and that somebody who has signed in sees the backup.
+pub(crate) fn shown_in_the_portal(site: &Site, backup: &Fixture) -> Result<()> {
     let front = site.client.browse("/sign-in")?;
     ensure!(front.contains(r#"type="password""#), "no field for a password: {front}");
     site.client.sign_in("Admin", ADMIN_PASSWORD)?;
@@ -71,7 +79,7 @@ fn listening(machine: &Machine) -> Result<Vec<String>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn removed_and_purged_it_leaves_archives_keys_and_configuration_and_goes_on_with_them()
 -> Result<()> {
-    let site = Site::ready().await?;
+    let site = Site::ready()?;
     let fixtures = Fixture::all()?;
     site.upload(&fixtures[0])?;
     site.wait_stored(&fixtures[0])?;
@@ -87,7 +95,7 @@ async fn removed_and_purged_it_leaves_archives_keys_and_configuration_and_goes_o
         unchanged(&kept, &files(&site.machine)?).with_context(|| format!("after {goes}"))?;
     }
 
-    site.install_package()?;
+    site.install_package(&package::bytes()?)?;
     site.wait_until_it_runs()?;
     unchanged(&kept, &files(&site.machine)?)?;
     // The client knows the host key and the certificate from before, and is known by its own key.
@@ -98,7 +106,7 @@ async fn removed_and_purged_it_leaves_archives_keys_and_configuration_and_goes_o
 }
 
 /// What is promised to stay: archives, keys, certificates, configuration and secrets.
-fn files(machine: &Machine) -> Result<BTreeMap<String, String>> {
+pub(crate) fn files(machine: &Machine) -> Result<BTreeMap<String, String>> {
     let state = "/var/lib/retention";
     let find = "find /etc/retention $state/archive $state/sftp-server $state/portal -type f";
     digests(machine, &find.replace("$state", state))
@@ -114,7 +122,10 @@ fn digests(machine: &Machine, find: &str) -> Result<BTreeMap<String, String>> {
 }
 
 /// Fails if a file is missing or another than before. New ones may have come.
-fn unchanged(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Result<()> {
+pub(crate) fn unchanged(
+    before: &BTreeMap<String, String>,
+    now: &BTreeMap<String, String>,
+) -> Result<()> {
     for (file, what) in before {
         let found = now.get(file).with_context(|| format!("{file} is gone"))?;
         ensure!(found == what, "{file} was {what}, and is {found}");
@@ -133,9 +144,7 @@ async fn the_hosts_own_ssh_server_stays_as_it_was() -> Result<()> {
     let before = own(&site.machine)?;
     ensure!(before.0.keys().any(|file| file.contains("ssh_host_")), "it has host keys");
 
-    mongod::install(&site.machine).await?;
-    site.install_package()?;
-    site.configure()?;
+    site.install_all(&package::bytes()?, "")?;
     site.wait_until_it_runs()?;
     // The same files and settings, and the very process that ran before.
     ensure!(own(&site.machine)? == before, "installing changed the host's own sshd");
@@ -149,7 +158,7 @@ async fn the_hosts_own_ssh_server_stays_as_it_was() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_services_have_few_of_roots_powers() -> Result<()> {
-    let site = Site::ready().await?;
+    let site = Site::ready()?;
     for (unit, limit) in [(DAEMON, 2.0), (ENDPOINT, 4.0)] {
         let words = ["systemd-analyze", "security", "--no-pager", unit];
         let said = site.machine.run(&words)?;

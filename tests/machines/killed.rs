@@ -14,7 +14,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_in_turn_each_comes_back_and_is_reported_meanwhile() -> Result<()> {
-    let site = Site::ready().await?;
+    let site = Site::ready()?;
     let fixtures = Fixture::all()?;
     ensure!(well(&site.status()?), "all is well before: {}", site.status()?);
 

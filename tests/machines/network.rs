@@ -2,13 +2,15 @@
 //!
 //! ```text
 //!  outside 198.51.100.0/24            inside 192.0.2.0/24
-//!  client .10 ───── .1 router .1 ───── .10 appliance
+//!  client .10 ───── .1 router .1 ──┬── .10 appliance
+//!                                  └── .25 mail server
 //! ```
 //!
 //! The router lets through from the outside what it is told to forward, and nothing else. All of
 //! it is in network namespaces that no file names: each is held by a process, and gone with it.
 
 use std::{
+    ffi::OsString,
     fs,
     path::PathBuf,
     process::Command,
@@ -85,10 +87,16 @@ impl Namespace {
         format!("/proc/{}/ns/net", self.holder.pid()).into()
     }
 
+    /// The command line that leads into it, on this machine's files.
+    pub(crate) fn enter(&self) -> Vec<OsString> {
+        let namespace = format!("--net={}", self.path().display());
+        ["nsenter", &namespace, "--"].map(OsString::from).to_vec()
+    }
+
     /// A command that will run in it, on this machine's files.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = limited("nsenter");
-        command.arg(format!("--net={}", self.path().display())).args(["--", program]);
+        command.args(&self.enter()[1..]).arg(program);
         command
     }
 
@@ -159,6 +167,11 @@ impl Network {
             "add rule ip router prerouting ip daddr {PUBLIC} tcp dport {port} \
              dnat to {address}:{to}"
         ))
+    }
+
+    /// Has the router ask anew who has which address, as it does by itself after a while.
+    pub(crate) fn forget_neighbours(&self) -> Result<()> {
+        self.router.ip("neigh flush all").map(drop)
     }
 
     fn nft(&self, rules: &str) -> Result<()> {

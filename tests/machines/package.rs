@@ -39,6 +39,25 @@ pub(crate) fn bytes() -> Result<Vec<u8>> {
     Ok(built.insert(bytes).clone())
 }
 
+/// The same package under another version, as if it were another one.
+pub(crate) fn numbered(version: &str) -> Result<Vec<u8>> {
+    let place = Place::new()?;
+    let (file, contents) = (place.file("package.deb"), place.file("contents"));
+    fs::write(&file, bytes()?)?;
+    process::output(Command::new("dpkg-deb").arg("--raw-extract").arg(&file).arg(&contents))?;
+    let shown = process::output(Command::new("dpkg-deb").arg("--field").arg(&file).arg("Version"))?;
+    let own = shown.trim();
+    for name in ["control", "preinst"] {
+        let part = contents.join("DEBIAN").join(name);
+        let text = fs::read_to_string(&part)?;
+        ensure!(text.contains(own), "{name} does not name the version {own}");
+        fs::write(part, text.replace(own, version))?;
+    }
+    let build = ["--root-owner-group", "-Znone", "--build"];
+    process::output(Command::new("dpkg-deb").args(build).arg(&contents).arg(&file))?;
+    Ok(fs::read(file)?)
+}
+
 fn build() -> Result<Vec<u8>> {
     let place = Place::new()?;
     let directory = place.file("deb");

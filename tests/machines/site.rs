@@ -37,15 +37,12 @@ pub(crate) const UPLOADER: &str = "retention-sftp";
 /// How long a small backup may take from its upload until it is stored.
 const STORED: Duration = Duration::from_secs(60);
 
-/// Whom archives of the fixtures are protected with, the newest first.
-const ARCHIVE_KEYS: &str = "Str0ng!Key#2021\n0lder?Key#2019\n";
-
 /// A site.
 pub(crate) struct Site {
     // In the order in which they are ended.
     pub(crate) machine: Machine,
     pub(crate) client: Client,
-    _network: Network,
+    pub(crate) network: Network,
 }
 
 impl Site {
@@ -59,54 +56,60 @@ impl Site {
         network.forward(22, &address, 2222)?;
         network.forward(443, &address, 8443)?;
         let client = Client::new(&network)?;
-        Ok(Self { machine, client, _network: network })
+        Ok(Self { machine, client, network })
     }
 
     /// A site where everything runs.
-    pub(crate) async fn ready() -> Result<Self> {
+    pub(crate) fn ready() -> Result<Self> {
         let site = Self::new(Hardware::default())?;
-        mongod::install(&site.machine).await?;
-        site.install_package()?;
-        site.configure()?;
-        site.wait_until_it_runs()?;
-        site.introduce()?;
+        site.install_all(&package::bytes()?, "")?;
         Ok(site)
     }
 
-    /// Installs the package as an administrator does.
-    pub(crate) fn install_package(&self) -> Result<()> {
-        let file = "/root/retention-appliance.deb";
-        self.machine.write(file, package::bytes()?)?;
-        self.machine.run(&["apt-get", "install", "--yes", file]).map(drop)
+    /// Installs everything, with what a test adds to the answers for setup.
+    pub(crate) fn install_all(&self, package: &[u8], more: &str) -> Result<()> {
+        mongod::install(&self.machine)?;
+        self.install_package(package)?;
+        let said = self.set_up(&format!("test = false\n{}\n{more}", self.answers()?))?;
+        self.introduce(&said["sheet"])
     }
 
-    /// Writes configuration and secrets, lets the client upload, and starts the services.
-    pub(crate) fn configure(&self) -> Result<()> {
-        self.machine.write(
-            "/etc/retention/retention.toml",
-            format!(
-                "version = 1\n\
-                 [sftp]\nlisten = \"0.0.0.0:2222\"\nuser = {UPLOADER:?}\n\
-                 [mongodb]\nhost = \"127.0.0.1:27017\"\nuser = {user:?}\n\
-                 replica_set = {set:?}\ntarget_db = {db:?}\n\
-                 [portal]\nlisten = \"0.0.0.0:8443\"\nnames = [{PUBLIC:?}]\n",
-                user = mongod::USER,
-                set = mongod::REPLICA_SET,
-                db = mongod::TARGET_DB,
-            ),
-        )?;
-        self.machine.run(&["mkdir", "-p", "-m", "700", "/etc/retention/secrets"])?;
-        for (name, secret) in [
-            ("archive-keys", ARCHIVE_KEYS),
-            ("mongodb-password", mongod::PASSWORD),
-            ("admin-password", ADMIN_PASSWORD),
-        ] {
-            let file = self.machine.path(&format!("/etc/retention/secrets/{name}"));
-            process::write_secret(&file, secret)?;
-        }
-        self.machine.run(&["systemctl", "restart", ENDPOINT, DAEMON])?;
-        self.machine.write("/root/maaiiconnect.pub", self.client.public_key()?)?;
-        self.machine.run(&["retention", "key", "add", "/root/maaiiconnect.pub"]).map(drop)
+    /// Installs a package as an administrator does.
+    pub(crate) fn install_package(&self, package: &[u8]) -> Result<String> {
+        let file = "/root/retention-appliance.deb";
+        self.machine.write(file, package)?;
+        self.machine.run(&["apt-get", "install", "--yes", file])
+    }
+
+    /// The version of the package that is installed.
+    pub(crate) fn version(&self) -> Result<String> {
+        let query = ["dpkg-query", "--show", "--showformat=${Version}", "retention-appliance"];
+        self.machine.run(&query)
+    }
+
+    /// What an administrator answers who has had another Archive Key before.
+    pub(crate) fn answers(&self) -> Result<String> {
+        let first = "start = false\ntest = false\n[archive]\nkey = \"0lder?Key#2019\"\n";
+        self.set_up(&format!("{first}[mongodb]\ninitiate_replica_set = true\n"))?;
+        process::write_secret(&self.machine.path("/root/archive-key"), "Str0ng!Key#2021\n")?;
+        process::write_secret(&self.machine.path("/root/admin-password"), ADMIN_PASSWORD)?;
+        Ok(format!(
+            "[sftp]\nlisten = \"0.0.0.0:2222\"\naddress = \"{PUBLIC}:22\"\nkeys = [{key:?}]\n\
+             [archive]\nkey_file = \"/root/archive-key\"\n\
+             [portal]\nlisten = \"0.0.0.0:8443\"\nnames = [{PUBLIC:?}]\n\
+             admin_password_file = \"/root/admin-password\"\n",
+            key = self.client.public_key()?.trim(),
+        ))
+    }
+
+    /// Runs setup with these answers, and returns what it says.
+    pub(crate) fn set_up(&self, answers: &str) -> Result<Value> {
+        let file = "/root/retention.answers";
+        process::write_secret(&self.machine.path(file), answers)?;
+        let said = self.machine.run(&["retention", "setup", "--json", "--answers", file])?;
+        let said: Value = serde_json::from_str(&said)?;
+        ensure!(said["ok"] == true, "{said}");
+        Ok(said)
     }
 
     /// Waits until both services are active.
@@ -115,11 +118,17 @@ impl Site {
         self.machine.wait_active(DAEMON)
     }
 
-    /// Tells the client how to know the endpoint and the portal.
-    pub(crate) fn introduce(&self) -> Result<()> {
-        let state = |name: &str| self.machine.path(&format!("/var/lib/retention/{name}"));
-        let host_key = fs::read_to_string(state("sftp-server/host_key_ed25519.pub"))?;
-        self.client.trust(&host_key, &fs::read(state("portal/certificate.pem"))?)
+    /// Gives the client the setup sheet, from which it knows the endpoint and the portal.
+    pub(crate) fn introduce(&self, sheet: &Value) -> Result<()> {
+        ensure!(sheet["sftp"]["address"] == format!("{PUBLIC}:22"), "{sheet}");
+        ensure!(sheet["sftp"]["user"] == UPLOADER, "{sheet}");
+        let fingerprints = sheet["sftp"]["host_key_fingerprints"].as_array();
+        let fingerprints: Vec<_> =
+            fingerprints.into_iter().flatten().filter_map(Value::as_str).collect();
+        let authority = sheet["portal"]["authority"].as_str().context("there is an authority")?;
+        let certificate = self.machine.path("/var/lib/retention/portal/certificate.pem");
+        let authority = fs::read(self.machine.path(authority))?;
+        self.client.trust(&fingerprints, &authority, &fs::read(certificate)?)
     }
 
     /// What `retention status --json` says, whether or not all is well.
@@ -131,7 +140,20 @@ impl Site {
 
     /// Uploads a backup from the outside.
     pub(crate) fn upload(&self, backup: &Fixture) -> Result<()> {
-        self.client.upload(UPLOADER, &backup.path)
+        self.client.upload(UPLOADER, &backup.path, None)
+    }
+
+    /// The same, at so many kilobits a second.
+    pub(crate) fn upload_slowly(&self, backup: &Fixture, kilobits: u32) -> Result<()> {
+        self.client.upload(UPLOADER, &backup.path, Some(kilobits))
+    }
+
+    /// What `retention status` says of a check.
+    pub(crate) fn check(&self, id: &str) -> Result<Value> {
+        let status = self.status()?;
+        let mut checks = status["checks"].as_array().into_iter().flatten();
+        let check = checks.find(|check| check["id"] == id);
+        check.cloned().with_context(|| format!("no {id} in {status}"))
     }
 
     /// Waits until `retention status` lists a backup as stored, and returns what it says of it.

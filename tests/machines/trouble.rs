@@ -1,0 +1,79 @@
+//! Trouble that somebody has to be told of by mail: a disk that is full, a backup that never came.
+
+use anyhow::{Context, Result, ensure};
+use jiff::{Timestamp, ToSpan, tz::TimeZone};
+
+use crate::{
+    machine::Hardware,
+    mail::MailServer,
+    package,
+    site::{DAEMON, Fixture, Site},
+};
+
+const MIB: u64 = 1 << 20;
+
+/// Everything is looked at each second.
+const HEALTH: &str = "[configuration.health]\ninterval_seconds = 1\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_uploads_and_is_mailed_and_all_is_well_once_there_is_room() -> Result<()>
+{
+    let hardware = Hardware { data_disk_bytes: Some(640 * MIB), ..Hardware::default() };
+    let site = Site::new(hardware)?;
+    let server = MailServer::new(&site.network).await?;
+    let told = server.introduce(&site.machine)?;
+    let answers = format!("{told}{HEALTH}reserve_bytes = {}\n", 320 * MIB);
+    site.install_all(&package::bytes()?, &answers)?;
+    site.wait_until_it_runs()?;
+
+    // To the last byte, at once.
+    let fill =
+        "cd /var/lib/retention && fallocate --length 600MiB fill; cat /dev/zero >fill2; sync";
+    let said = site.machine.run(&["sh", "-c", fill])?;
+    ensure!(said.is_empty(), "{said}");
+    let left = site.machine.run(&["df", "--output=avail", "/var/lib/retention"])?;
+    ensure!(left.lines().nth(1).is_some_and(|left| left.trim() == "0"), "there is room: {left}");
+    let backup = &Fixture::all()?[0];
+    let refused = site.upload(backup).err().context("the upload was let in")?;
+    ensure!(format!("{refused:#}").contains("uploads-refused-no-room-on-disk"), "{refused:#}");
+    let mut seen = 0;
+    let mail = server.wait(&mut seen, "] Critical: Free space")?;
+    ensure!(mail.contains("Room for uploads (critical)"), "{mail}");
+    ensure!(mail.contains("Make the disk larger"), "no advice: {mail}");
+
+    site.machine.run(&["sh", "-c", "rm /var/lib/retention/fill*"])?;
+    let mail = server.wait(&mut seen, "] Well again: Free space")?;
+    ensure!(!mail.contains("needs attention"), "{mail}");
+    site.upload(backup)?;
+    site.wait_stored(backup)?;
+    site.holds(backup).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_does_not_come_at_its_hour_is_mailed_and_so_is_the_next_that_does()
+-> Result<()> {
+    let site = Site::new(Hardware::default())?;
+    let server = MailServer::new(&site.network).await?;
+    let told = server.introduce(&site.machine)?;
+    // In two hours, and an hour later nobody awaits it any more.
+    let hour = (Timestamp::now() + 2.hours()).to_zoned(TimeZone::UTC).hour();
+    let schedule = format!("schedule_hour = {hour}\nschedule_margin_minutes = 60\n");
+    site.install_all(&package::bytes()?, &format!("{told}{HEALTH}{schedule}"))?;
+    site.wait_until_it_runs()?;
+    let fixtures = Fixture::all()?;
+    site.upload(&fixtures[0])?;
+    site.wait_stored(&fixtures[0])?;
+    let schedule = site.check("schedule")?;
+    ensure!(schedule["state"] == "ok", "nothing is missed yet: {schedule}");
+
+    site.machine.move_clock(DAEMON, "+25h")?;
+    site.machine.run(&["systemctl", "restart", DAEMON])?;
+    let mut seen = 0;
+    let mail = server.wait(&mut seen, "] Critical: Schedule")?;
+    ensure!(mail.contains(&format!("No backup came at {hour:02}:00 UTC")), "{mail}");
+    ensure!(mail.contains("Look at the Backup Log in maaiiconnect"), "no advice: {mail}");
+
+    site.upload(&fixtures[1])?;
+    site.wait_stored(&fixtures[1])?;
+    server.wait(&mut seen, "] Well again: Schedule").map(drop)
+}
