@@ -168,10 +168,7 @@ pub fn examiner(config: &Config, store: Store) -> Examiner {
         path: portal_certificate(config).0,
         advice: match config.portal().certificate {
             Some(_) => "Put a new certificate and its key in place and restart the service.",
-            None => {
-                "Remove portal/certificate.pem and portal/key.pem below the state directory \
-                     and restart the service: a new one is made."
-            }
+            None => "Run `retention setup` again, which makes one and starts the service anew.",
         },
     }];
     let authority = config.mongodb().tls_ca_file.clone().filter(|_| config.mongodb().tls);
@@ -329,7 +326,7 @@ fn intake_settings(config: &Config) -> intake::Settings {
 /// Prepares the database as soon as it answers, and then tells systemd.
 async fn become_ready(store: Store, admin_password: Option<Secret>, stop: CancellationToken) {
     while let Err(error) = prepare(&store, admin_password.as_ref()).await {
-        tracing::warn!(error = cause::chain(error.as_ref()), "waiting for MongoDB");
+        tracing::warn!("waiting for MongoDB: {}", cause::chain(error.as_ref()));
         let _ = sd_notify::notify(&[
             NotifyState::Status("waiting for MongoDB"),
             NotifyState::ExtendTimeoutUsec(30_000_000),

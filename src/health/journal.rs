@@ -108,7 +108,7 @@ fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
             None
         }
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "a note cannot be read and is made anew");
+            tracing::warn!(path = %path.display(), "{} cannot be read and is made anew: {error}", path.display());
             None
         }
     }

@@ -67,7 +67,7 @@ impl Watcher {
         let directory = journal::directory(&examiner.settings().state_directory);
         journal::prepare(&directory)?;
         let history = History::read(&directory).unwrap_or_else(|error| {
-            tracing::warn!(error = chain(&error), "the history of health begins anew");
+            tracing::warn!("the history of health begins anew: {}", chain(&error));
             History::default()
         });
         let since = Since::read(&directory);
@@ -122,14 +122,14 @@ impl Watcher {
         if self.since.apply(&mut report.checks, now)
             && let Err(error) = self.since.write(&self.directory)
         {
-            tracing::warn!(error = chain(&error), "cannot note since when checks are as they are");
+            tracing::warn!("cannot note since when checks are as they are: {}", chain(&error));
         }
         let added = lock(&self.history).add(&self.directory, &report.checks, now);
         if let Err(error) = added {
-            tracing::warn!(error = chain(&error), "cannot add to the history of health");
+            tracing::warn!("cannot add to the history of health: {}", chain(&error));
         }
         if let Err(error) = journal::write_report(&self.directory, &report) {
-            tracing::warn!(error = chain(&error), "cannot note the report");
+            tracing::warn!("cannot note the report: {}", chain(&error));
         }
         self.reports.send_replace(Some(Arc::new(report)));
     }

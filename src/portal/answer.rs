@@ -140,7 +140,7 @@ where
         };
         let polled = stream.as_mut().poll_next(context);
         if let Poll::Ready(Some(Err(error))) = &polled {
-            tracing::error!(error = crate::cause::chain(error), "an answer broke off");
+            tracing::error!("an answer broke off: {}", crate::cause::chain(error));
         }
         polled
     }

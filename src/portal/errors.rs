@@ -84,7 +84,7 @@ impl Error {
         let reference = reference();
         let told = self.told();
         if told.status.is_server_error() {
-            tracing::error!(%reference, path, error = cause::chain(&self), "a request failed");
+            tracing::error!(%reference, path, "request {reference} failed: {}", cause::chain(&self));
         } else {
             tracing::debug!(%reference, path, error = cause::chain(&self), "a request was refused");
         }
