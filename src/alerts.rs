@@ -235,7 +235,11 @@ impl Alerts {
                 }
                 Err(error) => {
                     let why = chain(&error);
-                    tracing::warn!(way = name, id, "an alert could not be delivered by {name}: {why}");
+                    tracing::warn!(
+                        way = name,
+                        id,
+                        "an alert could not be delivered by {name}: {why}"
+                    );
                     self.queue.failed(name, waiting, why, (self.clock)());
                     // One way that is away is asked once a turn.
                     break;

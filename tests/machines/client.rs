@@ -57,7 +57,7 @@ impl Client {
         certificate: &[u8],
     ) -> Result<()> {
         let mut scan = self.namespace.command("ssh-keyscan");
-        let known = process::output(scan.args(["-q", "-T", "20", "-t", "ed25519", PUBLIC]))?;
+        let known = process::output(scan.args(["-T", "20", "-t", "ed25519", PUBLIC]))?;
         let file = self.place.file("known_hosts");
         fs::write(&file, known)?;
         let listed = process::output(Command::new("ssh-keygen").arg("-lf").arg(&file))?;

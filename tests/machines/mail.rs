@@ -55,15 +55,17 @@ impl MailServer {
         ))
     }
 
-    /// Waits for a mail whose subject ends in these words, and returns what it says. Those that
-    /// came before do not count, and it does not count again.
-    pub(crate) fn wait(&self, seen: &mut usize, subject: &str) -> Result<String> {
+    /// Waits for a mail with these words in its subject and in its text, and returns the text. Those
+    /// that came before do not count, and it does not count again.
+    pub(crate) fn wait(&self, seen: &mut usize, subject: &str, text: &str) -> Result<String> {
         let mut found = None;
-        until(&format!("a mail has come: {subject}"), || {
+        until(&format!("a mail has come: {subject} … {text}"), || {
             for mail in self.sink.arrived()?.into_iter().skip(*seen) {
                 *seen += 1;
-                let said = mail["subject"].as_str().unwrap_or_default().to_owned();
-                if said.ends_with(subject) {
+                let says = |part: &str, words: &str| {
+                    mail[part].as_str().is_some_and(|said| said.contains(words))
+                };
+                if says("subject", subject) && says("text", text) {
                     found = Some(mail);
                     return Ok(true);
                 }
