@@ -11,8 +11,12 @@ use tokio::{process::Command, time::timeout};
 
 use super::check::Verdict;
 
-/// How long the endpoint may take.
-const PATIENCE: Duration = Duration::from_secs(6);
+/// How long the endpoint may take: a machine that is busy storing a backup takes its time for a key
+/// exchange, and is well all the same.
+const PATIENCE: Duration = Duration::from_secs(17);
+
+/// The same for `ssh-keyscan`, in seconds, which is to end first.
+const SCAN_SECONDS: &str = "15";
 
 /// The kind of host key that is asked for; the endpoint always has one.
 const KEY_TYPE: &str = "ssh-ed25519";
@@ -47,7 +51,7 @@ pub enum Error {
 pub async fn look(address: SocketAddr) -> Result<Endpoint, Error> {
     let asked = reachable(address);
     let mut command = Command::new("ssh-keyscan");
-    command.args(["-T", "5", "-t", "ed25519", "-p", &asked.port().to_string()]);
+    command.args(["-T", SCAN_SECONDS, "-t", "ed25519", "-p", &asked.port().to_string()]);
     command.arg(asked.ip().to_string()).kill_on_drop(true).stdin(std::process::Stdio::null());
     let output = timeout(PATIENCE, command.output()).await.map_err(|_| Error::Silent(asked))?;
     let output = output.map_err(Error::Run)?;

@@ -21,6 +21,9 @@ const DAEMON: &str = "retention.service";
 /// How long systemd may take; the daemon is ready when MongoDB has answered.
 const PATIENCE: Duration = Duration::from_secs(150);
 
+/// Between two looks at a unit that is starting.
+const GLANCE: Duration = Duration::from_millis(500);
+
 /// Enables both services and starts them anew. Uploads that are going on are let finish.
 pub(super) async fn start(config: &Config) -> Result<((), String), Failure> {
     let changed = confine(config, Path::new("/etc/systemd/system"))?;
@@ -30,8 +33,32 @@ pub(super) async fn start(config: &Config) -> Result<((), String), Failure> {
     systemctl(&["enable", "--quiet", ENDPOINT, DAEMON]).await?;
     // Restarting ends no upload: the endpoint's unit leaves its sessions alone.
     systemctl(&["restart", ENDPOINT]).await?;
-    systemctl(&["restart", DAEMON]).await?;
+    if let Err(failure) = systemctl(&["restart", DAEMON]).await {
+        // The unit gives up waiting before the daemon gives up starting: on a slow machine, or while
+        // MongoDB takes its time, it is ready later.
+        if !becomes_active(DAEMON).await {
+            return Err(failure);
+        }
+    }
     Ok(((), format!("{ENDPOINT} and {DAEMON} are enabled and run")))
+}
+
+/// Waits until a unit that is starting is active. Returns false once it is neither.
+async fn becomes_active(unit: &str) -> bool {
+    let asking = async {
+        loop {
+            let mut command = Command::new("systemctl");
+            command.args(["is-active", unit]).stdin(Stdio::null()).kill_on_drop(true);
+            let output = command.output().await;
+            let said = output.map(|output| output.stdout).unwrap_or_default();
+            match String::from_utf8_lossy(&said).trim() {
+                "active" => return true,
+                "activating" => tokio::time::sleep(GLANCE).await,
+                _ => return false,
+            }
+        }
+    };
+    timeout(PATIENCE, asking).await.unwrap_or(false)
 }
 
 /// Lets the services write to a state directory that is not where the units expect it.
