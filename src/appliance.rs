@@ -27,6 +27,7 @@ use crate::{
         places::{ClaimedFile, Places},
     },
     portal::{self, Arriving, ArrivingUploads, Portal, Watched, certificate, password::Passwords},
+    receipt::{Issuer, SigningKey},
     records::Rules,
     sftp::Endpoint,
     store::{self, Store},
@@ -55,7 +56,7 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     let alerts = Alerts::new(self::alerts(config), now)?;
     let watcher = Watcher::new(examiner(config, store.clone()), now)?.with_alerts(alerts.remarks());
     let reports = watcher.reports();
-    let intake = Intake::new(intake_settings(config), store.clone(), places, stop.clone());
+    let intake = Intake::new(intake_settings(config)?, store.clone(), places, stop.clone());
     let watched = Watched {
         arriving: arriving(&intake),
         reports: reports.clone(),
@@ -135,8 +136,7 @@ async fn portal(config: &Config, store: Store, watched: Watched) -> anyhow::Resu
 /// Who is told when something is wrong, and how.
 pub fn alerts(config: &Config) -> alerts::Settings {
     let section = config.alerts();
-    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    let host = host.unwrap_or_else(|| "localhost".to_owned());
+    let host = host();
     let mut ways = Vec::new();
     if let Some(mail) = &section.mail {
         let mail = alerts::mail::Mail::new(mail.clone(), secrets(config), host.clone());
@@ -310,8 +310,9 @@ pub fn secrets(config: &Config) -> Secrets {
     config.secrets(std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from))
 }
 
-fn intake_settings(config: &Config) -> intake::Settings {
-    intake::Settings {
+fn intake_settings(config: &Config) -> anyhow::Result<intake::Settings> {
+    let key = SigningKey::read_or_make(&receipts_directory(config))?;
+    Ok(intake::Settings {
         limits: Limits::from(config.archive()),
         rules: Rules::new(&config.records().rules),
         modes: config.modes(),
@@ -319,8 +320,21 @@ fn intake_settings(config: &Config) -> intake::Settings {
         grace: config.grace(),
         rescan: Duration::from_secs(config.inbox().rescan_seconds),
         reserve_bytes: RESERVE_BYTES,
+        authorized_keys: endpoint(config).authorized_keys(),
+        issuer: Issuer { host: host(), key: Arc::new(key) },
         clock: now,
-    }
+    })
+}
+
+/// Where the key is that receipts are signed with.
+pub fn receipts_directory(config: &Config) -> PathBuf {
+    config.state_directory().join("receipts")
+}
+
+/// What this machine is called.
+fn host() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.unwrap_or_else(|| "localhost".to_owned())
 }
 
 /// Prepares the database as soon as it answers, and then tells systemd.

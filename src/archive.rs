@@ -16,6 +16,7 @@
 mod cipher;
 mod contents;
 pub mod derive;
+mod digests;
 mod directory;
 pub mod ending;
 mod entry;
@@ -28,6 +29,7 @@ mod name;
 use std::{fs::File, os::unix::fs::FileExt, sync::Arc};
 
 pub use contents::Contents;
+pub use digests::Digests;
 pub use entry::{Entry, EntryId, Protection};
 pub use error::Error;
 pub use keys::{KeyRing, Unlocked};

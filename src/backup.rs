@@ -9,11 +9,13 @@ pub mod id;
 pub mod name;
 pub mod progress;
 pub mod reason;
+pub mod senders;
 pub mod state;
 
 pub use findings::{Finding, FindingKind, Findings};
-pub use id::{JobId, MediumId, UploadId};
+pub use id::{JobId, MediumId, ReceiptId, UploadId};
 pub use name::BackupName;
 pub use progress::Progress;
 pub use reason::{Reason, RejectionCode, WaitCode};
+pub use senders::Senders;
 pub use state::State;

@@ -1,7 +1,7 @@
 //! Carrying each backup from arrived to stored.
 //!
 //! ```text
-//! inbox -> claim -> carry ------------------------------> archive kept or removed
+//! inbox -> claim -> carry -----------------> receipt ---> archive kept or removed
 //!                   |  open, check, read (both cores)     or quarantine
 //!                   |  -> unpack -> store
 //! ```
@@ -45,7 +45,9 @@ use crate::{
     config::{Modes, Secrets, secret},
     files,
     inbox::{self, Condition, Upload, Watch},
+    receipt::Issuer,
     records::Rules,
+    sftp::keys::AuthorizedKeys,
     store::{self, Store},
 };
 
@@ -72,6 +74,10 @@ pub struct Settings {
     pub rescan: Duration,
     /// Room that has to stay free on the disk, in bytes.
     pub reserve_bytes: u64,
+    /// Who may upload.
+    pub authorized_keys: AuthorizedKeys,
+    /// Who gives receipts.
+    pub issuer: Issuer,
     /// What time it is.
     pub clock: fn() -> Timestamp,
 }

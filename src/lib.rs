@@ -4,6 +4,7 @@
 //! maaiiconnect --SFTP--> sftp --> inbox --> intake --> store --> portal --> browser
 //!                        (sshd)             |  archive: is it whole?
 //!                                           |  records: what is in it?
+//!                                           |  receipt: what was stored, signed
 //! ```
 //!
 //! 1. [`inbox`] notices when an upload is complete.
@@ -12,9 +13,10 @@
 //! 4. [`records`] finds the records in it and tells which dataset each belongs to.
 //! 5. [`store`] keeps records and media in MongoDB, shows nothing of a backup before
 //!    all of it is there, and finds what is asked for.
-//! 6. [`sftp`] prepares the OpenSSH server that uploads come through.
-//! 7. [`portal`] shows what is kept, to those who may see it.
-//! 8. [`health`] asks every part how it is, and [`alerts`] tells whoever has to hear of it.
+//! 6. [`receipt`] says what was received and stored, signed for anybody to check.
+//! 7. [`sftp`] prepares the OpenSSH server that uploads come through.
+//! 8. [`portal`] shows what is kept, to those who may see it.
+//! 9. [`health`] asks every part how it is, and [`alerts`] tells whoever has to hear of it.
 //!
 //! [`backup`] says what a backup is and which states it goes through. Below
 //! everything lie [`config`], [`accounts`], [`audit`], [`format`](mod@format),
@@ -33,6 +35,7 @@ pub mod health;
 pub mod inbox;
 pub mod intake;
 pub mod portal;
+pub mod receipt;
 pub mod records;
 pub mod sftp;
 pub mod store;

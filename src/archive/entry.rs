@@ -32,6 +32,19 @@ pub enum Protection {
     },
 }
 
+impl Protection {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::ZipCrypto { .. } => "ZipCrypto",
+            Self::Aes { strength: Strength::Aes128, .. } => "AES-128",
+            Self::Aes { strength: Strength::Aes192, .. } => "AES-192",
+            Self::Aes { strength: Strength::Aes256, .. } => "AES-256",
+        }
+    }
+}
+
 /// How an entry is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compression {

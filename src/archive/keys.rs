@@ -8,7 +8,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -25,6 +25,7 @@ use crate::config::Secret;
 pub struct KeyRing {
     keys: Vec<Secret>,
     proved: AtomicUsize,
+    opened: Vec<AtomicBool>,
 }
 
 /// How to decrypt one entry. Can be used any number of times.
@@ -62,13 +63,21 @@ impl Unlocked {
 impl KeyRing {
     /// Keys to try, the newest first.
     pub fn new(keys: Vec<Secret>) -> Self {
-        Self { keys, proved: AtomicUsize::new(0) }
+        let opened = keys.iter().map(|_| AtomicBool::default()).collect();
+        Self { keys, proved: AtomicUsize::new(0), opened }
+    }
+
+    /// The keys that opened entries whose contents were right.
+    pub fn opened(&self) -> impl Iterator<Item = &Secret> {
+        let keys = self.keys.iter().zip(&self.opened);
+        keys.filter(|(_, opened)| opened.load(Ordering::Relaxed)).map(|(key, _)| key)
     }
 
     /// Remembers that this key opened an entry whose contents were right.
     pub(super) fn proved(&self, unlocked: &Unlocked) {
         if let Some(key) = unlocked.key {
             self.proved.store(key, Ordering::Relaxed);
+            self.opened[key].store(true, Ordering::Relaxed);
         }
     }
 

@@ -23,6 +23,9 @@ pub enum InvalidId {
     /// Not a SHA-256 in hexadecimal.
     #[error("{0:?} is not the id of a medium")]
     Medium(String),
+    /// Not a SHA-256 in hexadecimal.
+    #[error("{0:?} is not the id of a receipt")]
+    Receipt(String),
 }
 
 impl JobId {
@@ -87,39 +90,51 @@ impl FromStr for UploadId {
 #[serde(try_from = "String", into = "String")]
 pub struct MediumId([u8; 32]);
 
-impl MediumId {
-    /// The id of the bytes with this SHA-256.
-    pub const fn new(sha256: [u8; 32]) -> Self {
-        Self(sha256)
-    }
+/// Names a receipt by the SHA-256 of its statement.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ReceiptId([u8; 32]);
 
-    /// The digest itself.
-    pub fn digest(&self) -> &[u8; 32] {
-        &self.0
-    }
+/// Gives an id that is a SHA-256 what it takes to be written and read.
+macro_rules! digest_id {
+    ($($id:ident as $kind:ident),+) => {$(
+        impl $id {
+            /// The id of the bytes with this SHA-256.
+            pub const fn new(sha256: [u8; 32]) -> Self {
+                Self(sha256)
+            }
+
+            /// The digest itself.
+            pub fn digest(&self) -> &[u8; 32] {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&hex::encode(self.0))
+            }
+        }
+
+        impl FromStr for $id {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let mut digest = [0; 32];
+                hex::decode_to_slice(text, &mut digest)
+                    .map_err(|_| InvalidId::$kind(text.to_owned()))?;
+                Ok(Self(digest))
+            }
+        }
+    )+};
 }
-
-impl fmt::Debug for MediumId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl fmt::Display for MediumId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
-
-impl FromStr for MediumId {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let mut digest = [0; 32];
-        hex::decode_to_slice(text, &mut digest).map_err(|_| InvalidId::Medium(text.to_owned()))?;
-        Ok(Self(digest))
-    }
-}
+digest_id!(MediumId as Medium, ReceiptId as Receipt);
 
 /// Gives an id the conversions that serde and formatting want.
 macro_rules! text_id {
@@ -151,7 +166,7 @@ macro_rules! text_serde {
         }
     )+};
 }
-text_serde!(JobId, UploadId, MediumId);
+text_serde!(JobId, UploadId, MediumId, ReceiptId);
 
 #[cfg(test)]
 mod tests {

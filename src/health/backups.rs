@@ -190,6 +190,7 @@ mod tests {
             sha256: None,
             repeats: 0,
             superseded: false,
+            senders: None,
         }
     }
 

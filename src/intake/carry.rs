@@ -3,44 +3,31 @@
 //! Every step looks at what the store says and does what comes next. Whatever is
 //! cut off is done again from here; there is no other way back.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    sync::Arc,
-    time::Duration,
-};
+mod read;
+mod receipt;
 
-use sha2::{Digest, Sha256};
-use tokio::runtime::Handle;
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
+
+use read::{Known, Purpose};
 
 use super::{
     Settings,
     counters::Counters,
     places::{self, ClaimedFile, Places},
-    pulse::{Beating, Pulse},
-    reading::{Discard, Reading, Stop, Taker},
-    resting::Resting,
+    pulse::Pulse,
+    reading::Stop,
     room::{self, Disk},
-    unpack::Unpack,
 };
 use crate::{
-    archive::{self, Archive, KeyRing},
-    backup::{Progress, Reason, RejectionCode, State, WaitCode, state},
+    backup::{Progress, Reason, RejectionCode, Senders, State, WaitCode, state},
     cause::chain,
-    inbox::lease,
     store::{
         self, Election, Store,
         backups::{Backup, Change, NewBackup},
-        document::Origin,
     },
 };
-
-/// How often progress is written down.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
-
-/// How much of an archive is digested at a time.
-const DIGEST_BUFFER_BYTES: usize = 128 * 1024;
 
 /// What went wrong while a backup was carried on.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +41,15 @@ pub enum Error {
     /// What was read of the database before may have been undone.
     #[error("another server became MongoDB's primary meanwhile; this step is taken anew")]
     PrimaryChanged,
+    /// The receipt cannot be signed.
+    #[error(transparent)]
+    Sign(#[from] crate::receipt::key::Error),
+    /// The statement of the receipt cannot be written.
+    #[error("cannot write the statement of the receipt")]
+    Statement(#[source] std::io::Error),
+    /// Others gave receipts all the while.
+    #[error("others took each number for a receipt; this step is taken anew")]
+    NumbersTaken,
     /// The work was interrupted, and is taken up again.
     #[error("the work was interrupted")]
     Interrupted,
@@ -64,7 +60,7 @@ pub enum Error {
 pub enum Carried {
     /// Nothing more will happen to it.
     Done,
-    /// It waits, and nothing of it is in the store. Others may go on.
+    /// It waits, and holds up no others: nothing of it is in the store, or all of it.
     Waits,
 }
 
@@ -84,7 +80,7 @@ impl Carrier {
         let election = self.store.election().await?;
         let backup = self.entered(claimed).await?;
         match backup.state {
-            State::Stored => self.clear_away(claimed, &election).await.map(|()| Carried::Done),
+            State::Stored => self.complete(claimed, &backup, &election).await,
             State::Rejected => {
                 self.confirm(claimed, &election).await?;
                 let reason = backup.rejection.map(|reason| reason.sentence).unwrap_or_default();
@@ -119,10 +115,25 @@ impl Carrier {
                 name: claimed.name.clone(),
                 size_bytes,
                 arrived: claimed.upload.made().unwrap_or_else(self.settings.clock),
+                senders: self.senders(),
             })
             .await?;
         let backup = self.store.backup(&claimed.upload).await?;
         backup.ok_or(Error::Interrupted)
+    }
+
+    /// Who may have sent what is taken in now.
+    fn senders(&self) -> Option<Senders> {
+        match self.settings.authorized_keys.list() {
+            Ok(listing) => Some(Senders {
+                authorized_keys: listing.keys.into_iter().map(|key| key.fingerprint).collect(),
+                lines_by_hand: listing.foreign.len() as u64,
+            }),
+            Err(error) => {
+                tracing::warn!("it is not known who may have sent a backup: {}", chain(&error));
+                None
+            }
+        }
     }
 
     async fn take_in(
@@ -151,12 +162,12 @@ impl Carrier {
         let storing = self.begin(claimed, backup).await?;
         tracing::info!(job = %backup.job, upload = %backup.upload, "storing {}", backup.file);
         let counters = Arc::new(Counters::new(Arc::clone(&self.pulse)));
-        let outcome = self.read(claimed, keys, &counters).await?;
+        let outcome = self.read(claimed, keys, &counters, Purpose::Store).await?;
         match outcome {
-            Ok(sha256) => {
+            Ok(known) => {
                 // What was known already and therefore not stored has to be there for good.
                 self.confirm(claimed, election).await?;
-                self.stored(claimed, backup, storing, &counters, sha256, election).await
+                self.stored(claimed, backup, storing, &counters, known, election).await
             }
             Err(Stop::Cancelled) => Err(Error::Interrupted),
             Err(Stop::Store(error)) if error.is_away() => Err(error.into()),
@@ -228,29 +239,6 @@ impl Carrier {
         }
     }
 
-    async fn digest(&self, claimed: &ClaimedFile) -> Result<[u8; 32], Error> {
-        let (path, pulse) = (claimed.path.clone(), Arc::clone(&self.pulse));
-        let stop = self.stop.clone();
-        let digest = tokio::task::spawn_blocking(move || {
-            let _work = pulse.work();
-            let mut hash = Sha256::new();
-            let mut file = Beating::new(&pulse, File::open(path)?);
-            let mut buffer = vec![0; DIGEST_BUFFER_BYTES];
-            loop {
-                let read = file.read(&mut buffer)?;
-                if read == 0 || stop.is_cancelled() {
-                    return Ok((!stop.is_cancelled()).then(|| hash.finalize().into()));
-                }
-                hash.update(&buffer[..read]);
-            }
-        });
-        digest
-            .await
-            .map_err(|_| Error::Interrupted)?
-            .map_err(|source| self.unreadable(claimed, source))?
-            .ok_or(Error::Interrupted)
-    }
-
     async fn begin(&self, claimed: &ClaimedFile, backup: &Backup) -> Result<state::Storing, Error> {
         let storing = match backup.state {
             State::Claimed => state::Claimed.begin(),
@@ -266,71 +254,13 @@ impl Carrier {
         Ok(storing)
     }
 
-    /// Reads the archive on threads of its own, and writes down how far it is.
-    async fn read(
-        &self,
-        claimed: &ClaimedFile,
-        keys: KeyRing,
-        counters: &Arc<Counters>,
-    ) -> Result<Result<[u8; 32], Stop>, Error> {
-        let (this, claimed_too, counted) = (self.clone(), claimed.clone(), Arc::clone(counters));
-        let runtime = Handle::current();
-        let mut reading = tokio::task::spawn_blocking(move || {
-            let _work = this.pulse.work();
-            let origin = Origin::of(&claimed_too.name);
-            if this.settings.modes.online {
-                let (store, clock) = (this.store.clone(), this.settings.clock);
-                let taker = Unpack::new(store, runtime, origin.clone(), clock);
-                let taker = Resting::new(taker, &this.pulse);
-                this.read_to(&claimed_too, &keys, &origin, &taker, &counted)
-            } else {
-                this.read_to(&claimed_too, &keys, &origin, &Discard, &counted)
-            }
-        });
-        loop {
-            tokio::select! {
-                ended = &mut reading => return ended.map_err(|_| Error::Interrupted),
-                () = tokio::time::sleep(PROGRESS_INTERVAL) => {}
-            }
-            if let Err(error) =
-                self.store.note_progress(&claimed.upload, &counters.progress()).await
-            {
-                tracing::debug!(error = chain(&error), "cannot note the progress");
-            }
-        }
-    }
-
-    /// Reads the archive and hands its contents to `taker`. Takes its time.
-    fn read_to<T: Taker>(
-        &self,
-        claimed: &ClaimedFile,
-        keys: &KeyRing,
-        origin: &Origin,
-        taker: &T,
-        counters: &Counters,
-    ) -> Result<[u8; 32], Stop> {
-        let file = File::open(&claimed.path).map_err(archive::Error::Read)?;
-        // The daemon may have been killed between claiming it and looking whether
-        // somebody had opened it at the last moment.
-        if !lease::nobody_writes(&file).map_err(archive::Error::Read)? {
-            return Err(archive::Error::Read(io::ErrorKind::ResourceBusy.into()).into());
-        }
-        let opening = self.pulse.slow_step();
-        let archive = &Archive::open(file, &self.settings.limits)?;
-        drop(opening);
-        let (rules, stop) = (&self.settings.rules, &self.stop);
-        let digest = true;
-        let reading = Reading { archive, keys, rules, origin, taker, counters, digest, stop };
-        reading.run()?.ok_or(Stop::Cancelled)
-    }
-
     async fn stored(
         &self,
         claimed: &ClaimedFile,
         backup: &Backup,
         storing: state::Storing,
         counters: &Counters,
-        sha256: [u8; 32],
+        known: Known,
         election: &Election,
     ) -> Result<Carried, Error> {
         let stored = storing.finish(counters.progress(), counters.findings());
@@ -339,16 +269,17 @@ impl Carrier {
             .change_backup(
                 &claimed.upload,
                 State::Storing,
-                Change::Stored(stored, sha256),
+                Change::Stored(stored, known.digested.archive),
                 self.now(),
             )
             .await?;
         tracing::info!(job = %backup.job, upload = %backup.upload, "stored {}: {records} records, {media} media", backup.file);
+        self.give_receipt(claimed, known, election).await?;
         self.clear_away(claimed, election).await?;
         Ok(Carried::Done)
     }
 
-    /// What follows once the backup is stored. May be repeated until the archive is gone.
+    /// What follows once there is a receipt. May be repeated until the archive is gone.
     async fn clear_away(&self, claimed: &ClaimedFile, election: &Election) -> Result<(), Error> {
         self.store.supersede(&claimed.name.job, &claimed.upload).await?;
         self.confirm(claimed, election).await?;

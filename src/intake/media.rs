@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    archive::{Archive, EntryId},
+    archive::{Archive, Digests, EntryId},
     backup::MediumId,
     records::{Reference, rules::MEDIA_FOLDER},
 };
@@ -21,7 +21,8 @@ pub struct Catalogue<'a> {
     archive: &'a Archive,
     by_path: Vec<EntryId>,
     by_stem: Vec<EntryId>,
-    contents: Vec<Option<MediumId>>,
+    contents: Digests,
+    /// What no record need name any more, by its place in the archive.
     named: Vec<AtomicBool>,
     aliases: RwLock<Aliases>,
 }
@@ -84,14 +85,25 @@ impl<'a> Catalogue<'a> {
             aliases: RwLock::new(Aliases::new(count, by_path.len())),
             by_path,
             by_stem,
-            contents: vec![None; count],
+            contents: Digests::new(archive),
             named: std::iter::repeat_with(AtomicBool::default).take(count).collect(),
         }
     }
 
-    /// Notes what an entry's contents are.
-    pub fn set(&mut self, id: EntryId, medium: MediumId) {
-        self.contents[id.index()] = Some(medium);
+    /// Notes which medium an entry holds.
+    pub fn set(&self, id: EntryId, medium: MediumId) {
+        self.contents.note(id, medium);
+    }
+
+    /// Notes what an entry holds that is no medium, so that no record has to name it.
+    pub fn set_records(&self, id: EntryId, contents: MediumId) {
+        self.named[id.index()].store(true, Ordering::Relaxed);
+        self.contents.note(id, contents);
+    }
+
+    /// What each entry holds.
+    pub fn into_contents(self) -> Digests {
+        self.contents
     }
 
     /// The medium that a record means: by path, else by file id. A record that has
@@ -109,13 +121,13 @@ impl<'a> Catalogue<'a> {
             (None, None) => return None,
         };
         self.named[found.index()].store(true, Ordering::Relaxed);
-        Some((self.contents[found.index()]?, self.archive.entry(found).size_bytes()))
+        Some((self.contents.get(found)?, self.archive.entry(found).size_bytes()))
     }
 
     /// The media that no record has named so far.
     pub fn unnamed(&self) -> impl Iterator<Item = (EntryId, MediumId)> {
         self.archive.entries().filter_map(|(id, _)| {
-            let medium = self.contents[id.index()]?;
+            let medium = self.contents.get(id)?;
             (!self.named[id.index()].load(Ordering::Relaxed)).then_some((id, medium))
         })
     }
@@ -187,7 +199,7 @@ mod tests {
     #[test]
     fn however_many_file_ids_are_taught_few_are_kept_and_one_of_each_medium() {
         let archive = archive(50);
-        let mut catalogue = Catalogue::new(&archive);
+        let catalogue = Catalogue::new(&archive);
         let ids: Vec<EntryId> = archive.entries().map(|(id, _)| id).collect();
         for (n, id) in ids.iter().enumerate() {
             catalogue.set(*id, MediumId::new([u8::try_from(n).expect("few"); 32]));

@@ -10,7 +10,7 @@ mod records;
 use std::{
     io::Read,
     sync::{
-        Mutex,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{counters::Counters, media::Catalogue};
 use crate::{
-    archive::{self, Archive, EntryId, KeyRing, Protection},
+    archive::{self, Archive, Digests, EntryId, KeyRing, Protection},
     backup::{FindingKind, MediumId},
     records::{Dataset, Rules, rules::Holds},
     store::{
@@ -133,7 +133,7 @@ pub struct Reading<'a, T> {
     pub taker: &'a T,
     /// Where they are counted.
     pub counters: &'a Counters,
-    /// Whether to digest the archive itself, too.
+    /// Whether to digest the archive itself and each of its entries, too, as a receipt wants it.
     pub digest: bool,
     /// Whether to stop.
     pub stop: &'a CancellationToken,
@@ -152,12 +152,18 @@ enum Job {
     Records(EntryId, Option<Dataset>),
 }
 
-/// What jobs found out about media: which entry holds what.
-type Found = Vec<(EntryId, MediumId)>;
+/// What was read, as digests.
+#[derive(Debug)]
+pub struct Digested {
+    /// The SHA-256 of the archive itself.
+    pub archive: [u8; 32],
+    /// What each entry holds.
+    pub entries: Digests,
+}
 
 impl<T: Taker> Reading<'_, T> {
-    /// Reads everything; returns the SHA-256 of the archive, if that was asked for.
-    pub fn run(&self) -> Result<Option<[u8; 32]>, Stop> {
+    /// Reads everything; returns the digests of it, if they were asked for.
+    pub fn run(&self) -> Result<Option<Digested>, Stop> {
         self.counters.expect(self.archive.entries().len() as u64, self.archive.total_bytes());
         for (id, entry) in self.archive.entries() {
             if entry.protection() == Protection::None {
@@ -165,32 +171,23 @@ impl<T: Taker> Reading<'_, T> {
             }
         }
         let (media, files, records) = self.plan();
-        let mut catalogue = Catalogue::new(self.archive);
-        let digest = Mutex::new(None);
-        for (id, medium) in self.work(&media, |job| match job {
-            Job::Digest => {
-                let digested = self.digest()?;
-                *digest.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(digested);
-                Ok(Vec::new())
-            }
-            Job::Large(id) => Ok(vec![(*id, self.large_medium(*id)?)]),
-            Job::Media(ids) => self.small_media(ids),
-            Job::Records(..) => Ok(Vec::new()),
-        })? {
-            catalogue.set(id, medium);
-        }
-        // Records of files go first: they say which file id stands for which path.
-        for records in [files, records] {
-            self.work(&records, |job| match job {
-                Job::Records(id, hint) => {
-                    self.record_file(*id, *hint, &catalogue).map(|()| Vec::new())
+        let catalogue = Catalogue::new(self.archive);
+        let digest = OnceLock::new();
+        // Records of files go before others: they say which file id stands for which path.
+        for jobs in [media, files, records] {
+            self.work(&jobs, |job| match job {
+                Job::Digest => {
+                    self.digest().map(|digested| digest.get_or_init(|| digested)).map(|_| ())
                 }
-                _ => Ok(Vec::new()),
+                Job::Large(id) => self.large_medium(*id, &catalogue),
+                Job::Media(ids) => self.small_media(ids, &catalogue),
+                Job::Records(id, hint) => self.record_file(*id, *hint, &catalogue),
             })?;
         }
         self.unnamed_media(&catalogue)?;
         self.taker.finish()?;
-        Ok(digest.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+        let entries = catalogue.into_contents();
+        Ok(digest.into_inner().map(|archive| Digested { archive, entries }))
     }
 
     /// What there is to do: media, records of files, other records.
@@ -226,21 +223,19 @@ impl<T: Taker> Reading<'_, T> {
     fn work(
         &self,
         jobs: &[Job],
-        run: impl Fn(&Job) -> Result<Found, Stop> + Sync,
-    ) -> Result<Found, Stop> {
+        run: impl Fn(&Job) -> Result<(), Stop> + Sync,
+    ) -> Result<(), Stop> {
         let next = AtomicUsize::new(0);
-        let outcome = Mutex::new(Ok(Vec::new()));
+        let outcome = Mutex::new(Ok(()));
         let worker = || {
             while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let done = if self.stop.is_cancelled() { Err(Stop::Cancelled) } else { run(job) };
-                let mut outcome = outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                match (outcome.as_mut(), done) {
-                    (Ok(found), Ok(more)) => found.extend(more),
-                    (Ok(_), Err(stop)) => {
+                if let Err(stop) = done {
+                    next.store(jobs.len(), Ordering::Relaxed);
+                    let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
+                    if outcome.is_ok() {
                         *outcome = Err(stop);
-                        next.store(jobs.len(), Ordering::Relaxed);
                     }
-                    (Err(_), _) => {}
                 }
             }
         };
@@ -250,7 +245,12 @@ impl<T: Taker> Reading<'_, T> {
             }
             worker();
         });
-        outcome.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+        outcome.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether anybody wants to know the digest of an entry.
+    fn digests(&self) -> bool {
+        T::KEEPS || self.digest
     }
 
     fn digest(&self) -> Result<[u8; 32], Stop> {

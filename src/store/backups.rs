@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Cursor, Error, Store, browse::Position, schema};
 use crate::backup::{
-    BackupName, Findings, JobId, Progress, Reason, RejectionCode, State, UploadId, WaitCode, state,
+    BackupName, Findings, JobId, Progress, Reason, RejectionCode, Senders, State, UploadId,
+    WaitCode, state,
 };
 
 /// One backup as the log shows it.
@@ -52,6 +53,8 @@ pub struct Backup {
     pub repeats: u32,
     /// Whether a later upload of the same job took its place.
     pub superseded: bool,
+    /// Who may have sent it, if that was noted.
+    pub senders: Option<Senders>,
 }
 
 /// What is written when an upload was claimed.
@@ -65,6 +68,8 @@ pub struct NewBackup {
     pub size_bytes: u64,
     /// When the upload was complete.
     pub arrived: Timestamp,
+    /// Who may have sent it, if that is known.
+    pub senders: Option<Senders>,
 }
 
 /// The state that a backup changes to.
@@ -108,6 +113,7 @@ impl Store {
             "findings": {},
             "repeats": 0,
             "superseded": false,
+            "senders": to_bson(&backup.senders)?,
         };
         match self.collection(schema::BACKUPS).insert_one(document).await {
             Err(error) if is_duplicate(&error) => Ok(()),
@@ -403,6 +409,7 @@ struct Line {
     repeats: u32,
     #[serde(default)]
     superseded: bool,
+    senders: Option<Senders>,
 }
 
 fn read(document: Document) -> Result<Backup, Error> {
@@ -434,6 +441,7 @@ fn read(document: Document) -> Result<Backup, Error> {
         sha256: line.sha256,
         repeats: line.repeats,
         superseded: line.superseded,
+        senders: line.senders,
     })
 }
 

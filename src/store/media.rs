@@ -40,9 +40,14 @@ pub struct Chunk(RawDocumentBuf);
 impl Chunk {
     /// The `number`th chunk of a medium.
     pub fn new(medium: &MediumId, number: u32, data: &[u8]) -> Self {
+        Self::of(&medium.to_string(), number, data)
+    }
+
+    /// The `number`th chunk of the file with this id.
+    pub(super) fn of(file: &str, number: u32, data: &[u8]) -> Self {
         let mut document = RawDocumentBuf::new();
         document.append(cstr!("_id"), ObjectId::new());
-        document.append(cstr!("files_id"), medium.to_string());
+        document.append(cstr!("files_id"), file);
         document.append(cstr!("n"), i32::try_from(number).unwrap_or(i32::MAX));
         document
             .append(cstr!("data"), RawBinaryRef { subtype: BinarySubtype::Generic, bytes: data });
@@ -73,10 +78,19 @@ impl Store {
 
     /// Stores chunks. Those that are there already are left as they are.
     pub async fn insert_chunks(&self, chunks: Vec<Chunk>) -> Result<(), Error> {
+        self.insert_chunks_into(schema::MEDIA_CHUNKS, chunks).await
+    }
+
+    /// Stores chunks in one collection of them, acknowledged by the primary.
+    pub(super) async fn insert_chunks_into(
+        &self,
+        collection: &str,
+        chunks: Vec<Chunk>,
+    ) -> Result<(), Error> {
         let documents: Vec<RawDocumentBuf> = chunks.into_iter().map(|chunk| chunk.0).collect();
         let outcome = self
             .db
-            .collection::<RawDocumentBuf>(schema::MEDIA_CHUNKS)
+            .collection::<RawDocumentBuf>(collection)
             .insert_many(documents)
             .ordered(false)
             .write_concern(self.bulk.clone())
@@ -167,17 +181,33 @@ impl Store {
         start: u64,
         end: u64,
     ) -> impl Stream<Item = Result<Bytes, Error>> + Send + 'static {
-        let chunks = self.db.collection::<RawDocumentBuf>(schema::MEDIA_CHUNKS);
+        self.chunked(schema::MEDIA_CHUNKS, "medium", id.to_string(), start, end)
+    }
+
+    /// Bytes of a file out of one collection of chunks. `what` says in an error what it is.
+    pub(super) fn chunked(
+        &self,
+        collection: &str,
+        what: &'static str,
+        id: String,
+        start: u64,
+        end: u64,
+    ) -> impl Stream<Item = Result<Bytes, Error>> + Send + 'static {
+        let chunks = self.db.collection::<RawDocumentBuf>(collection);
         let size = CHUNK_BYTES as u64;
         let numbers = if start < end { start / size..end.div_ceil(size) } else { 0..0 };
         futures_util::stream::iter(numbers).then(move |number| {
-            let chunks = chunks.clone();
+            let (chunks, id) = (chunks.clone(), id.clone());
             async move {
-                let wanted = doc! { "files_id": id.to_string(), "n": i32::try_from(number).unwrap_or(i32::MAX) };
-                let chunk = chunks.find_one(wanted).await.map_err(Error::database("read a medium"))?;
+                let wanted =
+                    doc! { "files_id": &id, "n": i32::try_from(number).unwrap_or(i32::MAX) };
+                let chunk = chunks
+                    .find_one(wanted)
+                    .await
+                    .map_err(Error::database("read the bytes of a file"))?;
                 let unreadable = |why: &str| Error::Unreadable {
-                    what: "medium",
-                    id: id.to_string(),
+                    what,
+                    id: id.clone(),
                     why: format!("chunk {number} {why}"),
                 };
                 let chunk = chunk.ok_or_else(|| unreadable("is missing"))?;

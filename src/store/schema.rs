@@ -30,6 +30,11 @@ pub(super) const MEDIA_FILES: &str = "media.files";
 /// GridFS: their bytes.
 pub(super) const MEDIA_CHUNKS: &str = "media.chunks";
 
+/// GridFS: what receipts there are.
+pub(super) const RECEIPT_FILES: &str = "receipts.files";
+/// GridFS: their statements.
+pub(super) const RECEIPT_CHUNKS: &str = "receipts.chunks";
+
 /// The indexes of a data type's collection, beside `_id`.
 ///
 /// Each view lists by time, the newest first, with `_id` to tell equals apart;
@@ -70,7 +75,14 @@ pub(super) async fn prepare(db: &Database) -> Result<(), Error> {
         doc! { "account": 1, "action": 1, "at": -1, "_id": -1 },
     ];
     build(db, AUDIT, &audit, false).await?;
-    build(db, MEDIA_CHUNKS, &[doc! { "files_id": 1, "n": 1 }], true).await?;
+    for chunks in [MEDIA_CHUNKS, RECEIPT_CHUNKS] {
+        build(db, chunks, &[doc! { "files_id": 1, "n": 1 }], true).await?;
+    }
+    // One receipt an upload, and one with each number, so that the chain cannot fork.
+    let unique = [doc! { "metadata.number": 1 }, doc! { "metadata.upload": 1 }];
+    build(db, RECEIPT_FILES, &unique, true).await?;
+    let others = [doc! { "metadata.job": 1 }, doc! { "filename": 1, "uploadDate": 1 }];
+    build(db, RECEIPT_FILES, &others, false).await?;
     build(
         db,
         MEDIA_FILES,

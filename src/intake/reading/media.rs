@@ -5,7 +5,7 @@ use std::io::Read;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{BATCH_RECORDS, CheckedMedium, Found, Reading, Stop, Taker};
+use super::{BATCH_RECORDS, CheckedMedium, Reading, Stop, Taker};
 use crate::{
     archive::{EntryId, Unlocked},
     backup::{FindingKind, MediumId},
@@ -14,14 +14,17 @@ use crate::{
     store::document::{NewRecord, Raw},
 };
 
-/// Stands for every medium where nothing is stored.
+/// Stands for what every entry holds where nobody wants to know.
 pub(super) const NAMELESS: MediumId = MediumId::new([0; 32]);
 
 impl<T: Taker> Reading<'_, T> {
     /// Reads small media once and hands them over together.
-    pub(super) fn small_media(&self, ids: &[EntryId]) -> Result<Found, Stop> {
+    pub(super) fn small_media(
+        &self,
+        ids: &[EntryId],
+        catalogue: &Catalogue<'_>,
+    ) -> Result<(), Stop> {
         let unlocked = self.archive.unlock(ids, self.keys)?;
-        let mut found = Vec::with_capacity(ids.len());
         let mut media = Vec::with_capacity(ids.len());
         for (id, mut unlocked) in ids.iter().copied().zip(unlocked) {
             let bytes = self.in_memory(id, &mut unlocked)?;
@@ -29,20 +32,19 @@ impl<T: Taker> Reading<'_, T> {
             self.counters.medium(bytes.len() as u64);
             self.counters.bytes(bytes.len() as u64);
             self.counters.entry();
-            found.push((id, medium));
+            catalogue.set(id, medium);
             media.push(CheckedMedium {
                 id: medium,
                 entry: self.archive.name(id).to_owned(),
                 bytes,
             });
         }
-        self.taker.take_media(media)?;
-        Ok(found)
+        self.taker.take_media(media)
     }
 
     /// Names a medium by its bytes, if anybody wants to know.
     fn name(&self, bytes: impl FnOnce(&mut Sha256)) -> MediumId {
-        if !T::KEEPS {
+        if !self.digests() {
             return NAMELESS;
         }
         let mut hash = Sha256::new();
@@ -61,10 +63,10 @@ impl<T: Taker> Reading<'_, T> {
     }
 
     /// Reads a large medium to check it, and again to hand it over.
-    pub(super) fn large_medium(&self, id: EntryId) -> Result<MediumId, Stop> {
+    pub(super) fn large_medium(&self, id: EntryId, catalogue: &Catalogue<'_>) -> Result<(), Stop> {
         let mut unlocked = self.unlock(id)?;
         let medium = self.archive.check(id, self.keys, &mut unlocked, |contents| {
-            let mut hash = T::KEEPS.then(Sha256::new);
+            let mut hash = self.digests().then(Sha256::new);
             let mut counted = 0;
             let outcome = self.pump(contents, |part| {
                 if let Some(hash) = &mut hash {
@@ -82,7 +84,8 @@ impl<T: Taker> Reading<'_, T> {
         self.counters.medium(bytes);
         self.counters.bytes(bytes);
         self.counters.entry();
-        Ok(medium)
+        catalogue.set(id, medium);
+        Ok(())
     }
 
     /// Hands over bytes `start` to `end` of an entry that was checked before.

@@ -31,6 +31,7 @@ struct Surveyed {
     begins_like_json: bool,
     bytes: u64,
     held: Option<Vec<u8>>,
+    digest: Option<MediumId>,
 }
 
 /// Records of one file on their way.
@@ -76,6 +77,9 @@ impl<T: Taker> Reading<'_, T> {
     ) -> Result<(), Stop> {
         let mut unlocked = self.unlock(id)?;
         let surveyed = self.survey(id, &mut unlocked)?;
+        if let Some(digest) = surveyed.digest {
+            catalogue.set_records(id, digest);
+        }
         let bad = if surveyed.begins_like_json {
             self.hand_over_records(id, hint, catalogue, &unlocked, &surveyed)?
         } else {
@@ -102,8 +106,12 @@ impl<T: Taker> Reading<'_, T> {
             let mut survey = Survey::default();
             let (mut bytes, mut first) = (0, None);
             let mut held = in_memory.then(Vec::new);
+            let mut hash = self.digest.then(Sha256::new);
             self.pump(contents, |part| {
                 survey.feed(part);
+                if let Some(hash) = &mut hash {
+                    hash.update(part);
+                }
                 bytes += part.len() as u64;
                 first = first.or_else(|| {
                     part.iter()
@@ -120,6 +128,7 @@ impl<T: Taker> Reading<'_, T> {
                 begins_like_json: matches!(first, Some(b'{' | b'[')),
                 bytes,
                 held,
+                digest: hash.map(|hash| MediumId::new(hash.finalize().into())),
             })
         });
         self.interrupted()?;

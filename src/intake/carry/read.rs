@@ -1,0 +1,141 @@
+//! Reading the archive of a backup, on threads of its own.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    sync::Arc,
+    time::Duration,
+};
+
+use sha2::{Digest, Sha256};
+use tokio::runtime::Handle;
+
+use super::{Carrier, Error};
+use crate::{
+    archive::{self, Archive, KeyRing},
+    cause::chain,
+    inbox::lease,
+    intake::{
+        counters::Counters,
+        places::ClaimedFile,
+        pulse::Beating,
+        reading::{Digested, Discard, Reading, Stop, Taker},
+        resting::Resting,
+        unpack::Unpack,
+    },
+    store::document::Origin,
+};
+
+/// How often progress is written down.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How much of an archive is digested at a time.
+const DIGEST_BUFFER_BYTES: usize = 128 * 1024;
+
+/// What an archive is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To store what is in it.
+    Store,
+    /// To learn once more what is in it, which is stored already.
+    Learn,
+}
+
+/// An archive that was read whole, and what its receipt says of it.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// The archive.
+    pub(super) archive: Archive,
+    /// What is in it.
+    pub(super) digested: Digested,
+    /// The marks of the Archive Keys that opened it.
+    pub(super) marks: Vec<String>,
+}
+
+impl Carrier {
+    /// Reads the archive on threads of its own, and writes down how far it is.
+    pub(super) async fn read(
+        &self,
+        claimed: &ClaimedFile,
+        keys: KeyRing,
+        counters: &Arc<Counters>,
+        purpose: Purpose,
+    ) -> Result<Result<Known, Stop>, Error> {
+        let (this, claimed_too, counted) = (self.clone(), claimed.clone(), Arc::clone(counters));
+        let runtime = Handle::current();
+        let mut reading = tokio::task::spawn_blocking(move || {
+            let _work = this.pulse.work();
+            let origin = Origin::of(&claimed_too.name);
+            if purpose == Purpose::Store && this.settings.modes.online {
+                let (store, clock) = (this.store.clone(), this.settings.clock);
+                let taker = Unpack::new(store, runtime, origin.clone(), clock);
+                let taker = Resting::new(taker, &this.pulse);
+                this.read_to(&claimed_too, &keys, &origin, &taker, &counted)
+            } else {
+                this.read_to(&claimed_too, &keys, &origin, &Discard, &counted)
+            }
+        });
+        loop {
+            tokio::select! {
+                ended = &mut reading => return ended.map_err(|_| Error::Interrupted),
+                () = tokio::time::sleep(PROGRESS_INTERVAL) => {}
+            }
+            if let Err(error) =
+                self.store.note_progress(&claimed.upload, &counters.progress()).await
+            {
+                tracing::debug!(error = chain(&error), "cannot note the progress");
+            }
+        }
+    }
+
+    /// Reads the archive and hands its contents to `taker`. Takes its time.
+    fn read_to<T: Taker>(
+        &self,
+        claimed: &ClaimedFile,
+        keys: &KeyRing,
+        origin: &Origin,
+        taker: &T,
+        counters: &Counters,
+    ) -> Result<Known, Stop> {
+        let file = File::open(&claimed.path).map_err(archive::Error::Read)?;
+        // The daemon may have been killed between claiming it and looking whether
+        // somebody had opened it at the last moment.
+        if !lease::nobody_writes(&file).map_err(archive::Error::Read)? {
+            return Err(archive::Error::Read(io::ErrorKind::ResourceBusy.into()).into());
+        }
+        let opening = self.pulse.slow_step();
+        let archive = Archive::open(file, &self.settings.limits)?;
+        drop(opening);
+        let (rules, stop) = (&self.settings.rules, &self.stop);
+        let (opened, digest) = (&archive, true);
+        let reading =
+            Reading { archive: opened, keys, rules, origin, taker, counters, digest, stop };
+        let digested = reading.run()?.ok_or(Stop::Cancelled)?;
+        let marks = keys.opened().map(|key| self.settings.issuer.key.mark(key)).collect();
+        Ok(Known { archive, digested, marks })
+    }
+
+    /// The SHA-256 of an archive that is not read.
+    pub(super) async fn digest(&self, claimed: &ClaimedFile) -> Result<[u8; 32], Error> {
+        let (path, pulse) = (claimed.path.clone(), Arc::clone(&self.pulse));
+        let stop = self.stop.clone();
+        let digest = tokio::task::spawn_blocking(move || {
+            let _work = pulse.work();
+            let mut hash = Sha256::new();
+            let mut file = Beating::new(&pulse, File::open(path)?);
+            let mut buffer = vec![0; DIGEST_BUFFER_BYTES];
+            loop {
+                let read = file.read(&mut buffer)?;
+                if read == 0 || stop.is_cancelled() {
+                    return Ok((!stop.is_cancelled()).then(|| hash.finalize().into()));
+                }
+                hash.update(&buffer[..read]);
+            }
+        });
+        digest
+            .await
+            .map_err(|_| Error::Interrupted)?
+            .map_err(|source| self.unreadable(claimed, source))?
+            .ok_or(Error::Interrupted)
+    }
+}
