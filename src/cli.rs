@@ -7,6 +7,7 @@ mod check;
 mod key;
 mod manual;
 mod output;
+mod receipt;
 mod run;
 mod setup;
 mod sftp;
@@ -58,6 +59,9 @@ enum Command {
     /// Check an archive without storing it, and say what is wrong with it.
     #[command(after_help = verify::AFTER_HELP)]
     Verify(verify::Verify),
+    /// The receipts: signed statements of what was received, checked and stored.
+    #[command(subcommand, after_long_help = receipt::AFTER_HELP)]
+    Receipt(receipt::ReceiptCommand),
     /// The SFTP endpoint that maaiiconnect uploads to.
     #[command(subcommand)]
     Sftp(sftp::Sftp),
@@ -96,6 +100,7 @@ impl Cli {
             Command::Alerts(alerts) => alerts.run(&read()?),
             Command::Account(account) => account.run(&read()?),
             Command::Status(status) => status.run(&read()?),
+            Command::Receipt(command) => command.run(&read()?),
         }
     }
 }

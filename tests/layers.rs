@@ -79,6 +79,7 @@ fn arrows_point_down_only() -> Result<()> {
         "health",
         "inbox",
         "sftp",
+        "receipt",
         "archive",
         "store",
         "records",

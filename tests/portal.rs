@@ -48,6 +48,24 @@ const TABLE: &[Row] = &[
     ("GET", "/", "/", [303, 200, 200, 200]),
     ("GET", "/retention/backups", "/retention/backups", [303, 200, 200, 200]),
     ("GET", "/retention/backups/{upload}", "/retention/backups/UPLOAD", [303, 200, 200, 200]),
+    (
+        "GET",
+        "/retention/backups/{upload}/receipt",
+        "/retention/backups/UPLOAD/receipt",
+        [303, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/retention/backups/{upload}/receipt/signature",
+        "/retention/backups/UPLOAD/receipt/signature",
+        [303, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/retention/backups/{upload}/receipt/signers",
+        "/retention/backups/UPLOAD/receipt/signers",
+        [303, 200, 200, 200],
+    ),
     ("GET", "/retention/progress", "/retention/progress", [303, 200, 200, 200]),
     ("GET", "/health", "/health", [303, 200, 200, 200]),
     ("POST", "/health/test", "/health/test", [303, 403, 403, 403]),
@@ -308,6 +326,7 @@ async fn furnished() -> Result<(World, Places)> {
     world.upload(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).await?;
     let name: BackupName = name.parse()?;
     let backup = world.wait_state(name.job.as_str(), State::Stored, PATIENCE).await?;
+    world.receipt(name.job.as_str()).await?;
     let voicemails = world.database().collection::<Document>("voicemails");
     let with_medium = doc! { "medium": { "$exists": true } };
     let voicemail = voicemails.find_one(with_medium).await?.context("there is a voicemail")?;

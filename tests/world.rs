@@ -261,6 +261,17 @@ impl World {
         }
     }
 
+    /// Waits until a job has its receipt, and returns what is in the store of it.
+    pub(crate) async fn receipt(&self, job: &str) -> anyhow::Result<Document> {
+        let receipts = self.database().collection::<Document>("receipts.files");
+        let wanted = doc! { "metadata.job": job };
+        until("there is a receipt", || async {
+            Ok(receipts.find_one(wanted.clone()).await.ok().flatten().is_some())
+        })
+        .await?;
+        receipts.find_one(wanted).await?.context("it was there just now")
+    }
+
     /// What `retention status --json` says.
     pub(crate) fn status(&self) -> anyhow::Result<serde_json::Value> {
         let (_, said, errors) = self.run(&["status", "--json"])?;

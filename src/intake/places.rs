@@ -122,6 +122,15 @@ impl Places {
         })
     }
 
+    /// The archive of an upload that is stored, if it is here.
+    pub fn kept(&self, file: &str, upload: &UploadId) -> Option<PathBuf> {
+        let name: BackupName = file.parse().ok()?;
+        let directory = self.archive(name.taken);
+        // Where its name was taken first: the other one is of another upload.
+        let places = [directory.join(upload.as_str()), directory, self.claimed(upload)];
+        places.into_iter().map(|place| place.join(file)).find(|path| path.is_file())
+    }
+
     /// Where archives of a year are kept.
     fn archive(&self, taken: Timestamp) -> PathBuf {
         let year = taken.to_string().chars().take(4).collect::<String>();

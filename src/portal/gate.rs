@@ -33,6 +33,7 @@ pub(super) use library::Opened;
 pub(super) use office::{NewAccount, PasswordChange};
 pub(super) use permit::{Administrator, Download, May, Permit, Probe, See, SignedIn, Visitor};
 pub(super) use session::{LONGEST_SECONDS, Token};
+pub(super) use shelf::TakenReceipt;
 
 /// The cookie that holds a session's token. The prefix makes browsers insist on
 /// TLS, this host and the path `/`.

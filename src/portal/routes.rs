@@ -22,7 +22,8 @@ use super::{
     listener::Peer,
     request::{Form, Request},
     views::{
-        accounts, audit, backups, condition, conversation, home, list, media, own, record, sign_in,
+        accounts, audit, backups, condition, conversation, home, list, media, own, receipt, record,
+        sign_in,
     },
 };
 
@@ -81,6 +82,9 @@ fn entries() -> Vec<Entry> {
         get("/", home::page),
         get("/retention/backups", backups::log),
         get("/retention/backups/{upload}", backups::page),
+        get("/retention/backups/{upload}/receipt", receipt::statement),
+        get("/retention/backups/{upload}/receipt/signature", receipt::signature),
+        get("/retention/backups/{upload}/receipt/signers", receipt::signers),
         get("/retention/progress", backups::progress),
         get("/health", condition::page),
         post("/health/test", condition::test),

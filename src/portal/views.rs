@@ -14,6 +14,7 @@ pub(super) mod home;
 pub(super) mod list;
 pub(super) mod media;
 pub(super) mod own;
+pub(super) mod receipt;
 pub(super) mod record;
 mod related;
 pub(super) mod sign_in;

@@ -3,6 +3,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use bytes::Bytes;
+use futures_util::Stream;
+
 use super::permit::SignedIn;
 use crate::{
     accounts::DataType,
@@ -10,10 +13,28 @@ use crate::{
     backup::{JobId, State, UploadId},
     portal::{Arriving, errors::Error, request::Request},
     store::{
+        self,
         backups::{Backup, LogPage},
         browse::{Position, Query, Total},
+        receipts::Receipt,
     },
 };
+
+/// A receipt that may be taken away.
+pub(in crate::portal) struct TakenReceipt {
+    /// The receipt.
+    pub(in crate::portal) receipt: Receipt,
+    store: store::Store,
+}
+
+impl TakenReceipt {
+    /// Its statement.
+    pub(in crate::portal) fn statement(
+        &self,
+    ) -> impl Stream<Item = Result<Bytes, store::Error>> + Send + 'static {
+        self.store.statement(&self.receipt)
+    }
+}
 
 impl SignedIn {
     /// A page of the Backup Log.
@@ -49,6 +70,33 @@ impl SignedIn {
         let stored = uploads.iter().position(|backup| backup.state == State::Stored);
         let index = stored.or(uploads.len().checked_sub(1)).ok_or(Error::NotFound)?;
         Ok(uploads.swap_remove(index))
+    }
+
+    /// The receipt of a backup that was looked at, if it has one.
+    pub(in crate::portal) async fn receipt(
+        &self,
+        backup: &Backup,
+    ) -> Result<Option<Receipt>, Error> {
+        Ok(self.gate.store.receipt(&backup.upload).await?)
+    }
+
+    /// The receipt of an upload or of a job, to be taken away.
+    pub(in crate::portal) async fn take_receipt(
+        &self,
+        request: &Request,
+        id: &str,
+    ) -> Result<TakenReceipt, Error> {
+        let (Ok(upload), Ok(job)) = (id.parse::<UploadId>(), id.parse::<JobId>()) else {
+            return Err(Error::NotFound);
+        };
+        let store = self.gate.store.clone();
+        let receipt = match store.receipt(&upload).await? {
+            Some(receipt) => receipt,
+            None => store.receipt_of_job(&job).await?.ok_or(Error::NotFound)?,
+        };
+        let detail = Some(format!("receipt {}, sha256 {}", receipt.number, receipt.id));
+        self.write_down(request, Action::Download, request.path(), detail).await?;
+        Ok(TakenReceipt { receipt, store })
     }
 
     /// Other uploads of a backup's job.

@@ -6,7 +6,7 @@ use askama::Template;
 use serde::Serialize;
 use warp::reply::Response;
 
-use super::{ask, backup_line};
+use super::{ask, backup_line, receipt};
 use crate::{
     accounts::DataType,
     backup::State,
@@ -66,6 +66,7 @@ struct BackupPage {
     media: String,
     media_size: String,
     findings: Vec<Found>,
+    receipt: Option<receipt::Shown>,
     siblings: Table,
     has_siblings: bool,
 }
@@ -152,6 +153,7 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
     let backup = who.backup(&request, request.capture(0)).await?;
     let siblings = who.siblings(&backup).await?;
     let is_stored = backup.state == State::Stored;
+    let receipt = if is_stored { who.receipt(&backup).await? } else { None };
     let brought = if is_stored { who.brought(&backup).await? } else { BTreeMap::new() };
     let (tone, condition) = backup_line::condition(&backup);
     let busy = !backup.state.is_final();
@@ -186,6 +188,7 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         media: counted(backup.progress.media, "file", "files"),
         media_size: size(backup.progress.media_bytes),
         findings: findings(&who, &backup),
+        receipt: receipt.map(|receipt| receipt::Shown::new(&receipt, &zone)),
         has_siblings: !siblings.is_empty(),
         siblings: backup_line::table(&[], &siblings, &zone),
         upload: backup.upload.to_string(),

@@ -1,0 +1,82 @@
+//! The receipt of a backup: what its page shows of it, and what is taken away to check it.
+
+use warp::{http::header, reply::Response};
+
+use crate::{
+    portal::{
+        answer, disposition,
+        errors::Error,
+        gate::{SignedIn, TakenReceipt},
+        request::Request,
+        zone::{When, Zone},
+    },
+    receipt::{PublicKey, Signature},
+    store::receipts::Receipt,
+};
+
+/// What the page of a backup shows of its receipt.
+pub(super) struct Shown {
+    pub(super) number: u64,
+    pub(super) made: When,
+    pub(super) sha256: String,
+    /// The fingerprint of the key that signed it.
+    pub(super) key: String,
+    /// Where it is taken away.
+    pub(super) path: String,
+}
+
+impl Shown {
+    pub(super) fn new(receipt: &Receipt, zone: &Zone) -> Self {
+        Self {
+            number: receipt.number,
+            made: zone.show(receipt.made),
+            sha256: receipt.id.to_string(),
+            key: signer(receipt).map_or("unknown".to_owned(), |key| key.fingerprint()),
+            path: format!("/retention/backups/{}/receipt", receipt.upload),
+        }
+    }
+}
+
+/// Sends the statement, byte for byte as it was signed.
+pub(in crate::portal) async fn statement(
+    who: SignedIn,
+    request: Request,
+) -> Result<Response, Error> {
+    let taken = take(&who, &request).await?;
+    let mut response = answer::stream(taken.statement());
+    let mut set = |name, value: &str| answer::set(&mut response, name, value);
+    set(header::CONTENT_LENGTH, &taken.receipt.length_bytes.to_string());
+    set(header::CONTENT_TYPE, "application/json");
+    Ok(named(response, &format!("{}.receipt.json", taken.receipt.job)))
+}
+
+/// Sends the signature.
+pub(in crate::portal) async fn signature(
+    who: SignedIn,
+    request: Request,
+) -> Result<Response, Error> {
+    let Receipt { job, signature, .. } = take(&who, &request).await?.receipt;
+    Ok(named(answer::typed(TEXT, signature), &format!("{job}.receipt.json.sig")))
+}
+
+/// Sends the public key as `ssh-keygen -Y verify` wants it.
+pub(in crate::portal) async fn signers(who: SignedIn, request: Request) -> Result<Response, Error> {
+    let key = signer(&take(&who, &request).await?.receipt).ok_or(Error::NotFound)?;
+    Ok(named(answer::typed(TEXT, key.allowed_signer() + "\n"), "allowed_signers"))
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+async fn take(who: &SignedIn, request: &Request) -> Result<TakenReceipt, Error> {
+    who.take_receipt(request, request.capture(0)).await
+}
+
+/// Who says to have signed a receipt.
+fn signer(receipt: &Receipt) -> Option<PublicKey> {
+    Some(Signature::parse(&receipt.signature).ok()?.signer())
+}
+
+fn named(mut response: Response, name: &str) -> Response {
+    answer::set(&mut response, header::CONTENT_DISPOSITION, &disposition::header(true, name));
+    response
+}
