@@ -10,6 +10,7 @@ mod health;
 mod intake;
 mod layers;
 mod portal;
+mod receipts;
 mod setup;
 mod trouble;
 mod uploads;

@@ -39,6 +39,11 @@ impl Sample {
         self
     }
 
+    /// What is in it, by name.
+    pub(crate) fn entries(&self) -> &[(String, Vec<u8>)] {
+        &self.entries
+    }
+
     /// The archive, protected with AES and [`KEY`].
     pub(crate) fn bytes(&self) -> Result<Vec<u8>> {
         self.bytes_with(KEY)
