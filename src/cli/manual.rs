@@ -79,7 +79,10 @@ fn endnotes() -> Roff {
     for (path, what) in [
         ("/etc/retention/retention.toml", "The configuration; see retention.toml(5)."),
         ("/etc/retention/secrets/", "The secrets, each a file that its owner alone can read."),
-        ("/var/lib/retention/", "Uploads, archives, quarantine, host keys, and the key that signs receipts."),
+        (
+            "/var/lib/retention/",
+            "Uploads, archives, quarantine, host keys, and the key that signs receipts.",
+        ),
     ] {
         page.control("TP", []).text([bold(path)]).text([roman(what)]);
     }

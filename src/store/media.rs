@@ -78,7 +78,7 @@ impl Store {
 
     /// Stores chunks. Those that are there already are left as they are.
     pub async fn insert_chunks(&self, chunks: Vec<Chunk>) -> Result<(), Error> {
-        self.insert_chunks_into(schema::MEDIA_CHUNKS, chunks).await
+        self.insert_chunks_into(schema::MEDIA_CHUNKS, chunks, "store media").await
     }
 
     /// Stores chunks in one collection of them, acknowledged by the primary.
@@ -86,6 +86,7 @@ impl Store {
         &self,
         collection: &str,
         chunks: Vec<Chunk>,
+        operation: &'static str,
     ) -> Result<(), Error> {
         let documents: Vec<RawDocumentBuf> = chunks.into_iter().map(|chunk| chunk.0).collect();
         let outcome = self
@@ -95,7 +96,7 @@ impl Store {
             .ordered(false)
             .write_concern(self.bulk.clone())
             .await;
-        ignore_known(outcome.map(|_| ()), "store media")
+        ignore_known(outcome.map(|_| ()), operation)
     }
 
     /// Declares media complete whose chunks are all stored.

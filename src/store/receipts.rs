@@ -47,7 +47,7 @@ impl Store {
         data: &[u8],
     ) -> Result<(), Error> {
         let chunk = Chunk::of(&id.to_string(), number, data);
-        self.insert_chunks_into(schema::RECEIPT_CHUNKS, vec![chunk]).await
+        self.insert_chunks_into(schema::RECEIPT_CHUNKS, vec![chunk], "store a statement").await
     }
 
     /// Adds a receipt whose statement is stored, acknowledged by most members.
