@@ -256,8 +256,11 @@ async fn read<S: DeserializeOwned + Send + 'static>(
     let bridge = SyncIoBridge::new(StreamReader::new(bytes));
     let reading = tokio::task::spawn_blocking(move || {
         let mut reader = BufReader::new(Digested { from: bridge, digesting: Digesting::default() });
-        let read = serde_json::from_reader(&mut reader)
-            .map_err(|error: serde_json::Error| error.to_string());
+        let read = match serde_json::from_reader(&mut reader) {
+            // That is no mistake of the statement's.
+            Err(error) if error.is_io() => return Err(error.into()),
+            read => read.map_err(|error| error.to_string()),
+        };
         // What comes after a mistake counts too.
         io::copy(&mut reader, &mut io::sink())?;
         Ok((reader.into_inner().digesting.finish(), read))

@@ -3,27 +3,25 @@
 //! It is written in one go, entry by entry, and the same statement is always the same bytes. The
 //! first two levels are laid out for people, and what is below stands on one line: a line an entry.
 
+mod entries;
 mod layout;
-#[cfg(test)]
-mod tests;
 
 use std::{
-    borrow::Cow,
     collections::BTreeMap,
     io::{self, Write},
 };
 
 use jiff::Timestamp;
 use layout::Layout;
-use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    archive::{Archive, Digests},
-    backup::{FindingKind, JobId, MediumId, ReceiptId, Senders, UploadId},
+    backup::{FindingKind, JobId, ReceiptId, Senders, UploadId},
     config::Modes,
-    records::{Rules, rules},
     store::{backups::Backup, copies::Copies},
 };
+
+pub use entries::{Entries, Entry, Holds};
 
 /// The name of the format.
 pub const FORMAT: &str = "retention-receipt";
@@ -145,65 +143,6 @@ pub struct Stored {
     /// On which members.
     #[serde(flatten)]
     pub copies: Copies,
-}
-
-/// What an entry holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Holds {
-    /// Records.
-    Records,
-    /// A medium.
-    Medium,
-}
-
-/// One entry of the archive.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry<'a> {
-    /// Its name.
-    pub name: Cow<'a, str>,
-    /// Uncompressed bytes.
-    pub size_bytes: u64,
-    /// How it was protected.
-    pub protection: Cow<'a, str>,
-    /// What it holds.
-    pub holds: Holds,
-    /// The SHA-256 of its contents.
-    pub sha256: MediumId,
-}
-
-/// The entries of an archive that was read, written one after the other.
-#[derive(Clone, Copy, Debug)]
-pub struct Entries<'a> {
-    /// The archive.
-    pub archive: &'a Archive,
-    /// What is in it.
-    pub digests: &'a Digests,
-    /// Which entries hold records.
-    pub rules: &'a Rules,
-}
-
-impl Serialize for Entries<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // A receipt does not say of an entry what nobody read.
-        if let Some((id, _)) =
-            self.archive.entries().find(|(id, _)| self.digests.get(*id).is_none())
-        {
-            let name = self.archive.name(id);
-            return Err(S::Error::custom(format!("the entry {name} was not read")));
-        }
-        serializer.collect_seq(self.archive.entries().filter_map(|(id, entry)| {
-            let name = self.archive.name(id);
-            let is_medium = self.rules.entry(name) == rules::Holds::Medium;
-            Some(Entry {
-                name: name.into(),
-                size_bytes: entry.size_bytes(),
-                protection: entry.protection().name().into(),
-                holds: if is_medium { Holds::Medium } else { Holds::Records },
-                sha256: self.digests.get(id)?,
-            })
-        }))
-    }
 }
 
 /// What a statement is made of, but for its entries and its place in the chain.
