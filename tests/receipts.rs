@@ -304,13 +304,20 @@ async fn offline_alone_the_receipt_has_every_entry_and_vouches_for_the_archive()
     let sections = "[modes]\nonline = false\n".to_owned();
     let mut world = World::start(Options { sections, ..Options::default() }).await?;
     let large = vec![7; 5 << 20];
-    let sample = Sample::new(50).with("data-retention/large.bin", large);
+    let mut sample = Sample::new(50).with("data-retention/large.bin", large);
+    // Names so long that the statement has more than one part.
+    for n in 0..50 {
+        let name = format!("data-retention/{}{n}.bin", "long ".repeat(6000));
+        sample = sample.with(&name, n.to_string());
+    }
     store(&mut world, 1, &sample.bytes()?).await?;
     let statement = statement(&world, &job(1))?;
     let listed = sample.entries().iter().map(|(name, bytes)| (name.clone(), sha256(bytes)));
     ensure!(entries(&statement)? == listed.collect::<BTreeMap<_, _>>(), "{statement}");
     ensure!(statement["counts"]["records"]["message"] == 50, "{statement}");
     ensure!(statement["counts"]["new_records"].is_null(), "{statement}");
+    let parts = world.database().collection::<Document>("receipts.chunks");
+    ensure!(parts.count_documents(doc! {}).await? == 2);
     let kept = world.state_directory().join("archive/2021").join(name(1));
     until("the archive is kept", || async { Ok(kept.exists()) }).await?;
     let (code, said) = verify(&world, &job(1))?;
