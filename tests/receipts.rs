@@ -10,9 +10,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 use nix::sys::signal::Signal;
-use retention::backup::{BackupName, State};
+use retention::{
+    backup::{BackupName, ReceiptId, State, UploadId},
+    store::{self, Store, receipts::Receipt},
+};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -29,7 +32,7 @@ fn sha256(bytes: impl AsRef<[u8]>) -> String {
 }
 
 /// Uploads a backup and waits for its receipt.
-async fn store(world: &mut World, n: u32, bytes: &[u8]) -> Result<Document> {
+async fn stored(world: &mut World, n: u32, bytes: &[u8]) -> Result<Document> {
     world.upload(&archives::write(world.directory(), n, bytes)?).await?;
     world.wait_state(&job(n), State::Stored, PATIENCE).await?;
     world.receipt(&job(n)).await
@@ -69,9 +72,9 @@ fn ssh_keygen(world: &World, statement: &str, signature: &str, signers: &str) ->
 async fn an_upload_gets_a_receipt_that_says_all_of_it_and_that_ssh_keygen_accepts() -> Result<()> {
     let mut world = World::start(Options::default()).await?;
     let (one, two) = (Sample::new(50), Sample::new(60));
-    store(&mut world, 1, &one.bytes()?).await?;
+    stored(&mut world, 1, &one.bytes()?).await?;
     let bytes = two.bytes()?;
-    store(&mut world, 2, &bytes).await?;
+    stored(&mut world, 2, &bytes).await?;
 
     let text = said(&world, &["show", &job(2)])?;
     let signature = said(&world, &["show", &job(2), "--signature"])?;
@@ -178,7 +181,7 @@ async fn killed_before_the_receipt_or_after_it_there_is_exactly_one() -> Result<
     let away = archive.with_extension("away");
     fs::rename(&archive, &away)?;
     fs::write(&archive, "in the way")?;
-    store(&mut world, 2, &Sample::new(60).bytes()?).await?;
+    stored(&mut world, 2, &Sample::new(60).bytes()?).await?;
     world.daemon.stop(Signal::SIGKILL).await?;
     ensure!(fs::read_dir(&claimed)?.count() == 1, "the archive is gone");
     fs::remove_file(&archive)?;
@@ -186,7 +189,7 @@ async fn killed_before_the_receipt_or_after_it_there_is_exactly_one() -> Result<
     world.start_daemon().await?;
     until("the archive is kept", || async { Ok(fs::read_dir(&claimed)?.next().is_none()) }).await?;
 
-    store(&mut world, 3, &Sample::new(70).bytes()?).await?;
+    stored(&mut world, 3, &Sample::new(70).bytes()?).await?;
     ensure!(receipts.count_documents(doc! {}).await? == 3);
     ensure!(parts.distinct("files_id", doc! {}).await?.len() == 3, "statements of no receipt");
     let (code, verified) = verify(&world, &job(3))?;
@@ -200,11 +203,44 @@ async fn killed_before_the_receipt_or_after_it_there_is_exactly_one() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_number_and_an_upload_have_one_receipt_whoever_comes_second() -> Result<()> {
+    let mut world = World::start(Options::default()).await?;
+    let receipt = stored(&mut world, 1, &Sample::new(50).bytes()?).await?;
+    let store = Store::connect(&store::Settings {
+        host: world.mongod.address(),
+        user: None,
+        auth_db: "admin".into(),
+        target_db: "retention".into(),
+        replica_set: Some("rs0".into()),
+        tls: None,
+    })?;
+    let first = store.newest_receipt().await?.context("there is one")?;
+    ensure!(first.id.to_string() == receipt.get_str("_id")? && first.number == 1, "{first:?}");
+    let id = ReceiptId::new([7; 32]);
+    store.insert_statement_part(&id, 0, b"{}").await?;
+    let upload = UploadId::new(1_600_000_000, 0);
+    for second in [
+        Receipt { id, upload: upload.clone(), ..first.clone() },
+        Receipt { id, number: 2, ..first.clone() },
+        Receipt { number: 2, upload, ..first.clone() },
+    ] {
+        ensure!(!store.add_receipt(&second).await?, "{second:?} was added");
+    }
+    // Whoever comes second takes its statement out, and never one of a receipt.
+    store.drop_statement(&id).await?;
+    store.drop_statement(&first.id).await?;
+    let parts = world.database().collection::<Document>("receipts.chunks");
+    ensure!(parts.distinct("files_id", doc! {}).await? == [Bson::from(first.id.to_string())]);
+    ensure!(verify(&world, &job(1))?.0 == Some(0));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whatever_was_changed_by_hand_is_named_by_receipt_verify() -> Result<()> {
     let mut world = World::start(Options::default()).await?;
     let sample = Sample::new(50);
     for n in 1..=3 {
-        store(&mut world, n, &Sample::new(n as usize * 50).bytes()?).await?;
+        stored(&mut world, n, &Sample::new(n as usize * 50).bytes()?).await?;
     }
     let database = world.database();
     let collection = |name: &str| database.collection::<Document>(name);
@@ -287,7 +323,7 @@ async fn online_alone_on_two_data_members_the_archive_goes_after_the_receipt() -
     let sections = "[modes]\noffline = false\n".to_owned();
     let options = Options { sections, members: 3, ..Options::default() };
     let mut world = World::start(options).await?;
-    store(&mut world, 1, &Sample::new(50).bytes()?).await?;
+    stored(&mut world, 1, &Sample::new(50).bytes()?).await?;
     let statement = statement(&world, &job(1))?;
     ensure!(statement["stored"]["modes"] == serde_json::json!(["online"]), "{statement}");
     let stored = &statement["stored"];
@@ -310,7 +346,7 @@ async fn offline_alone_the_receipt_has_every_entry_and_vouches_for_the_archive()
         let name = format!("data-retention/{}{n}.bin", "long ".repeat(6000));
         sample = sample.with(&name, n.to_string());
     }
-    store(&mut world, 1, &sample.bytes()?).await?;
+    stored(&mut world, 1, &sample.bytes()?).await?;
     let statement = statement(&world, &job(1))?;
     let listed = sample.entries().iter().map(|(name, bytes)| (name.clone(), sha256(bytes)));
     ensure!(entries(&statement)? == listed.collect::<BTreeMap<_, _>>(), "{statement}");
@@ -330,7 +366,7 @@ async fn offline_alone_the_receipt_has_every_entry_and_vouches_for_the_archive()
 #[tokio::test(flavor = "multi_thread")]
 async fn the_portal_hands_out_what_ssh_keygen_needs_and_writes_down_who_took_it() -> Result<()> {
     let mut world = World::start(Options::default()).await?;
-    let receipt = store(&mut world, 1, &Sample::new(50).bytes()?).await?;
+    let receipt = stored(&mut world, 1, &Sample::new(50).bytes()?).await?;
     let id = receipt.get_str("_id")?;
     let mut browser = Browser::new(&world)?;
     browser.sign_in("Admin", &Options::default().admin_password).await?;
