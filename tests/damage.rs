@@ -107,6 +107,7 @@ async fn damage(series: &str) -> Result<()> {
     let good = archives::write(world.directory(), 1, &Sample::new(100).bytes()?)?;
     world.upload(&good).await?;
     world.wait_state(&job(1), State::Stored, PATIENCE).await?;
+    world.receipt(&job(1)).await?;
     let before = everything(&world).await?;
 
     for ((what, bytes, code), n) in cases()?.into_iter().zip(100..) {
