@@ -17,6 +17,7 @@ mod cipher;
 mod contents;
 pub mod derive;
 mod directory;
+pub mod document;
 pub mod ending;
 mod entry;
 mod error;

@@ -4,6 +4,7 @@
 //! and a transition consumes one state and returns the next, so a step that the
 //! diagram in [`state`] does not allow does not compile.
 
+pub mod examined;
 pub mod findings;
 pub mod id;
 pub mod name;
@@ -11,6 +12,7 @@ pub mod progress;
 pub mod reason;
 pub mod state;
 
+pub use examined::{Examined, Readability};
 pub use findings::{Finding, FindingKind, Findings};
 pub use id::{JobId, MediumId, UploadId};
 pub use name::BackupName;

@@ -6,6 +6,7 @@ mod ask;
 mod check;
 mod key;
 mod manual;
+mod media;
 mod output;
 mod run;
 mod setup;
@@ -58,6 +59,9 @@ enum Command {
     /// Check an archive without storing it, and say what is wrong with it.
     #[command(after_help = verify::AFTER_HELP)]
     Verify(verify::Verify),
+    /// Pictures, sound, video and documents: can they be read?
+    #[command(subcommand)]
+    Media(media::Media),
     /// The SFTP endpoint that maaiiconnect uploads to.
     #[command(subcommand)]
     Sftp(sftp::Sftp),
@@ -82,6 +86,7 @@ impl Cli {
         let read = || Config::read(&config);
         match self.command {
             Command::Verify(verify) => verify.run(&config),
+            Command::Media(media) => media.run(),
             Command::Manual(manual) => manual.run(),
             Command::Setup(setup) => setup.run(&config),
             Command::Check(check) => check.run(&config),

@@ -14,7 +14,8 @@
 //!    all of it is there, and finds what is asked for.
 //! 6. [`sftp`] prepares the OpenSSH server that uploads come through.
 //! 7. [`portal`] shows what is kept, to those who may see it.
-//! 8. [`health`] asks every part how it is, and [`alerts`] tells whoever has to hear of it.
+//! 8. [`examine`] has each medium decoded, in a process of its own.
+//! 9. [`health`] asks every part how it is, and [`alerts`] tells whoever has to hear of it.
 //!
 //! [`backup`] says what a backup is and which states it goes through. Below
 //! everything lie [`config`], [`accounts`], [`audit`], [`format`](mod@format),
@@ -29,6 +30,7 @@ pub mod trial;
 pub mod alerts;
 pub mod archive;
 pub mod backup;
+pub mod examine;
 pub mod health;
 pub mod inbox;
 pub mod intake;

@@ -12,6 +12,7 @@ pub mod browse;
 mod cursor;
 pub mod document;
 pub mod media;
+pub mod readability;
 pub mod records;
 mod schema;
 pub mod transcode;

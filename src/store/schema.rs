@@ -30,6 +30,9 @@ pub(super) const MEDIA_FILES: &str = "media.files";
 /// GridFS: their bytes.
 pub(super) const MEDIA_CHUNKS: &str = "media.chunks";
 
+/// Which backups hold media that another one brought.
+pub(super) const MEDIA_REPEATED: &str = "media.repeated";
+
 /// The indexes of a data type's collection, beside `_id`.
 ///
 /// Each view lists by time, the newest first, with `_id` to tell equals apart;
@@ -71,6 +74,7 @@ pub(super) async fn prepare(db: &Database) -> Result<(), Error> {
     ];
     build(db, AUDIT, &audit, false).await?;
     build(db, MEDIA_CHUNKS, &[doc! { "files_id": 1, "n": 1 }], true).await?;
+    build(db, MEDIA_REPEATED, &[doc! { "backup": 1 }], false).await?;
     build(
         db,
         MEDIA_FILES,
