@@ -169,11 +169,11 @@ pub(super) fn bmp(medium: &mut Medium) -> Result<Extent, Fault> {
     Ok(decoded(size, 1))
 }
 
+/// Nothing in a BMP could be wrong but its length, which was looked at before. What the decoder
+/// does not like is a form that it does not know.
 fn of_bmp(error: BmpDecoderErrors) -> Fault {
-    match error {
-        BmpDecoderErrors::TooLargeDimensions(..) => Fault::memory(),
-        error => Fault::Damaged(format!("{error:?}").trim().to_owned()),
-    }
+    let why = format!("{error:?}");
+    Fault::Unexamined(format!("its form is not read here ({})", why.trim()))
 }
 
 fn decoded((width, height): (u32, u32), pictures: u64) -> Extent {
