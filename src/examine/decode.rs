@@ -151,8 +151,8 @@ fn read(mut medium: Medium, kind: MediumKind) -> Result<Extent, Fault> {
             tracks::read(medium, kind, true)
         }
         MediumKind::Matroska => {
-            boxes::matroska(&mut medium)?;
-            tracks::read(medium, kind, true)
+            let finished = boxes::matroska(&mut medium)?;
+            tracks::read(medium, kind, finished)
         }
         MediumKind::Pdf => pdf::read(&mut medium),
         MediumKind::Word

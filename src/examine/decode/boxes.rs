@@ -63,9 +63,10 @@ const CLUSTER: u64 = 0x1f43_b675;
 /// How many elements are looked at.
 const MOST: u64 = 50_000_000;
 
-/// Goes through the elements of a Matroska file down to the blocks.
-pub(super) fn matroska(medium: &mut Medium) -> Result<(), Fault> {
-    let (mut place, mut seen, mut clusters) = (0, 0, 0_u64);
+/// Goes through the elements of a Matroska file down to the blocks; returns whether it knows its
+/// own length. Browsers record without knowing.
+pub(super) fn matroska(medium: &mut Medium) -> Result<bool, Fault> {
+    let (mut place, mut seen, mut clusters, mut finished) = (0, 0, 0_u64, true);
     while place < medium.length() {
         medium.go_to(place);
         let id = number(medium, false)?.ok_or_else(Fault::cut)?;
@@ -79,6 +80,7 @@ pub(super) fn matroska(medium: &mut Medium) -> Result<(), Fault> {
             return Err(Fault::cut());
         }
         clusters += u64::from(id.0 == CLUSTER);
+        finished &= known;
         place = match id.0 {
             SEGMENT | CLUSTER => begin,
             _ if known => begin + length.0,
@@ -86,7 +88,7 @@ pub(super) fn matroska(medium: &mut Medium) -> Result<(), Fault> {
         };
     }
     if clusters > 0 {
-        Ok(())
+        Ok(finished)
     } else {
         Err(Fault::Damaged("there is no sound or video in it".into()))
     }
@@ -133,7 +135,7 @@ mod tests {
         let cluster = [0x1f, 0x43, 0xb6, 0x75, 0x85, 0xa3, 0x83, 1, 2, 3];
         let whole = [&head[..], &segment, &cluster].concat();
         let walk = |bytes: &[u8]| matroska(&mut Medium::from(bytes.to_vec()));
-        assert!(walk(&whole).is_ok());
+        assert_eq!(walk(&whole), Ok(false), "it does not know its length");
         assert!(matches!(walk(&whole[..whole.len() - 1]), Err(Fault::Damaged(_))));
         assert!(matches!(walk(&whole[..17]), Err(Fault::Damaged(_))), "no cluster");
     }

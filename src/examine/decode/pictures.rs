@@ -158,20 +158,20 @@ pub(super) fn bmp(medium: &mut Medium) -> Result<Extent, Fault> {
     let options =
         DecoderOptions::default().set_strict_mode(true).set_max_width(most).set_max_height(most);
     let mut decoder = BmpDecoder::new_with_options(BufReader::new(medium), options);
-    decoder.decode_headers().map_err(of_bmp)?;
+    decoder.decode_headers().map_err(|error| of_bmp(&error))?;
     let (width, height) = decoder.dimensions().unwrap_or_default();
     let size =
         (u32::try_from(width).unwrap_or(u32::MAX), u32::try_from(height).unwrap_or(u32::MAX));
     if decoder.output_buf_size().is_none_or(|bytes| bytes as u64 > HELD_BYTES) {
         return Err(Fault::too_large(size.0, size.1, HELD_BYTES / 4));
     }
-    decoder.decode().map_err(of_bmp)?;
+    decoder.decode().map_err(|error| of_bmp(&error))?;
     Ok(decoded(size, 1))
 }
 
 /// Nothing in a BMP could be wrong but its length, which was looked at before. What the decoder
 /// does not like is a form that it does not know.
-fn of_bmp(error: BmpDecoderErrors) -> Fault {
+fn of_bmp(error: &BmpDecoderErrors) -> Fault {
     let why = format!("{error:?}");
     Fault::Unexamined(format!("its form is not read here ({})", why.trim()))
 }

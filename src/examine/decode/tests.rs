@@ -27,6 +27,8 @@ const WHOLE: &[(&str, MediumKind, bool, &str)] = &[
     ("sound.flac", MediumKind::Flac, true, "sound decoded"),
     ("vorbis.ogg", MediumKind::Ogg, true, "sound decoded, 27 packets"),
     ("opus.ogg", MediumKind::Ogg, true, "26 packets of Opus"),
+    ("speex.ogg", MediumKind::Ogg, true, "not decoded, but"),
+    ("live.webm", MediumKind::Matroska, false, "VP8 video read but not decoded"),
     ("sound.amr", MediumKind::Amr, false, "3 frames read but not decoded"),
     (
         "h264.mp4",

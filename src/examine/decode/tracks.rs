@@ -69,7 +69,14 @@ pub(super) fn read(medium: Medium, kind: MediumKind, finished: bool) -> Result<E
     });
     let probe = symphonia::default::get_probe();
     let options = (FormatOptions::default(), MetadataOptions::default());
-    let mut container = probe.probe(&hint, stream, options.0, options.1).map_err(fault)?;
+    let found = probe.probe(&hint, stream, options.0, options.1);
+    let mut container = found.map_err(|error| match error {
+        // Every page was there: it looked for a codec that it knows, to the end.
+        MediaError::IoError(_) if kind == MediumKind::Ogg => {
+            Fault::Unexamined("there is no decoder for it here".into())
+        }
+        error => fault(error),
+    })?;
     let exact = finished && matches!(kind, MediumKind::Wav | MediumKind::Flac);
     let mut tracks = begin(&*container, exact)?;
     loop {
@@ -218,6 +225,10 @@ fn fault(error: MediaError) -> Fault {
         MediaError::IoError(error) => error.into(),
         MediaError::Unsupported(what) => {
             Fault::Unexamined(format!("its form is not read here ({what})"))
+        }
+        // A limit of the library's own, which long descriptions of H.265 go beyond.
+        MediaError::DecodeError(what) if what.contains("atom size is greater than") => {
+            Fault::Unexamined(format!("a limit was reached ({what})"))
         }
         MediaError::LimitError(what) => Fault::Unexamined(format!("a limit was reached ({what})")),
         error => Fault::Damaged(error.to_string()),
