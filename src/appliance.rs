@@ -19,6 +19,10 @@ use crate::{
     archive::Limits,
     cause,
     config::{Config, Mongodb, Secret, Secrets},
+    examine::{
+        Examination,
+        child::{Decoder, OWN_PROGRAM},
+    },
     format,
     health::{self, Examiner, watch::Watcher},
     inbox::Condition,
@@ -63,6 +67,13 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
         history: watcher.history(),
         alerts: Arc::new(self::alerts(config)),
     };
+    let examination = Examination::new(
+        store.clone(),
+        Decoder::new(OWN_PROGRAM),
+        intake.works(),
+        now,
+        stop.clone(),
+    );
     let portal = portal(config, store.clone(), watched).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), portal = %portal.address(), "started");
     let watchdog = tokio::spawn(feed_watchdog(intake.alive(), stop.clone()));
@@ -70,6 +81,7 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     let portal = tokio::spawn(portal.serve(stop.clone()));
     let health = tokio::spawn(watcher.run(stop.clone()));
     let alerts = tokio::spawn(alerts.run(reports, stop.clone()));
+    let examination = tokio::spawn(examination.run());
     let mut intake = tokio::spawn(intake.run());
 
     let ended = tokio::select! {
@@ -87,6 +99,7 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     wait(portal, "the portal").await;
     wait(health, "health").await;
     wait(alerts, "alerts").await;
+    wait(examination, "the examination of media").await;
     readiness.abort();
     watchdog.abort();
     tracing::info!("stopped");

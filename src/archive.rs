@@ -18,6 +18,7 @@ mod contents;
 pub mod derive;
 mod digests;
 mod directory;
+pub mod document;
 pub mod ending;
 mod entry;
 mod error;

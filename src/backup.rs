@@ -4,6 +4,7 @@
 //! and a transition consumes one state and returns the next, so a step that the
 //! diagram in [`state`] does not allow does not compile.
 
+pub mod examined;
 pub mod findings;
 pub mod id;
 pub mod name;
@@ -12,6 +13,7 @@ pub mod reason;
 pub mod senders;
 pub mod state;
 
+pub use examined::{Examined, Readability};
 pub use findings::{Finding, FindingKind, Findings};
 pub use id::{JobId, MediumId, ReceiptId, UploadId};
 pub use name::BackupName;

@@ -6,6 +6,7 @@ mod ask;
 mod check;
 mod key;
 mod manual;
+mod media;
 mod output;
 mod receipt;
 mod run;
@@ -62,6 +63,9 @@ enum Command {
     /// The receipts: signed statements of what was received, checked and stored.
     #[command(subcommand, after_long_help = receipt::AFTER_HELP)]
     Receipt(receipt::ReceiptCommand),
+    /// Pictures, sound, video and documents: can they be read?
+    #[command(subcommand)]
+    Media(media::Media),
     /// The SFTP endpoint that maaiiconnect uploads to.
     #[command(subcommand)]
     Sftp(sftp::Sftp),
@@ -86,6 +90,7 @@ impl Cli {
         let read = || Config::read(&config);
         match self.command {
             Command::Verify(verify) => verify.run(&config),
+            Command::Media(media) => media.run(),
             Command::Manual(manual) => manual.run(),
             Command::Setup(setup) => setup.run(&config),
             Command::Check(check) => check.run(&config),

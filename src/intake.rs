@@ -116,6 +116,7 @@ impl Alive {
 pub struct Intake {
     carrier: Carrier,
     inbox: watch::Sender<Arc<Vec<Upload>>>,
+    works: watch::Sender<bool>,
     wake: Arc<tokio::sync::Notify>,
     alive: Arc<Alive>,
 }
@@ -126,7 +127,14 @@ impl Intake {
         let alive = Arc::<Alive>::default();
         let pulse = Arc::clone(&alive.carrying);
         let carrier = Carrier { settings: Arc::new(settings), store, places, stop, pulse };
-        Self { carrier, inbox: watch::Sender::default(), wake: Arc::default(), alive }
+        let (inbox, works) = (watch::Sender::default(), watch::Sender::default());
+        Self { carrier, inbox, works, wake: Arc::default(), alive }
+    }
+
+    /// Whether backups are being carried. It turns false when there is nothing left to do, or
+    /// when something is in the way.
+    pub fn works(&self) -> watch::Receiver<bool> {
+        self.works.subscribe()
     }
 
     /// What is in the inbox, as of the last look.
@@ -217,6 +225,7 @@ impl Intake {
         let mut pause = PAUSE.0;
         loop {
             let trouble = self.carry_once().await;
+            self.works.send_if_modified(std::mem::take);
             if self.carrier.stop.is_cancelled() {
                 return;
             }
@@ -242,6 +251,9 @@ impl Intake {
         if let Err(error) = self.begun_first(&mut claimed).await {
             tracing::warn!("MongoDB is in the way; trying again: {}", chain(&error));
             return true;
+        }
+        if !claimed.is_empty() {
+            self.works.send_replace(true);
         }
         let mut trouble = false;
         for one in &claimed {

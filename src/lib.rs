@@ -16,7 +16,8 @@
 //! 6. [`receipt`] says what was received and stored, signed for anybody to check.
 //! 7. [`sftp`] prepares the OpenSSH server that uploads come through.
 //! 8. [`portal`] shows what is kept, to those who may see it.
-//! 9. [`health`] asks every part how it is, and [`alerts`] tells whoever has to hear of it.
+//! 9. [`examine`] has each medium decoded, in a process of its own.
+//! 10. [`health`] asks every part how it is, and [`alerts`] tells whoever has to hear of it.
 //!
 //! [`backup`] says what a backup is and which states it goes through. Below
 //! everything lie [`config`], [`accounts`], [`audit`], [`format`](mod@format),
@@ -31,6 +32,7 @@ pub mod trial;
 pub mod alerts;
 pub mod archive;
 pub mod backup;
+pub mod examine;
 pub mod health;
 pub mod inbox;
 pub mod intake;

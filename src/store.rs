@@ -14,6 +14,7 @@ mod cursor;
 pub mod document;
 pub mod media;
 pub mod receipts;
+pub mod readability;
 pub mod records;
 mod schema;
 pub mod transcode;

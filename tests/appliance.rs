@@ -9,6 +9,7 @@ mod damage;
 mod health;
 mod intake;
 mod layers;
+mod media;
 mod portal;
 mod receipts;
 mod setup;

@@ -78,8 +78,8 @@ pub trait Taker: Sync {
     /// Takes small media.
     fn take_media(&self, media: Vec<CheckedMedium>) -> Result<(), Stop>;
 
-    /// Whether a large medium is wanted, or there already.
-    fn wants(&self, id: &MediumId) -> Result<bool, Stop>;
+    /// Whether a large medium, which `entry` holds, is wanted, or there already.
+    fn wants(&self, id: &MediumId, entry: &str) -> Result<bool, Stop>;
 
     /// Takes a large medium out of `contents`, which were checked before.
     fn take_large(&self, id: MediumId, entry: &str, contents: &mut dyn Read) -> Result<(), Stop>;
@@ -102,7 +102,7 @@ impl Taker for Discard {
         Ok(())
     }
 
-    fn wants(&self, _: &MediumId) -> Result<bool, Stop> {
+    fn wants(&self, _: &MediumId, _: &str) -> Result<bool, Stop> {
         Ok(false)
     }
 

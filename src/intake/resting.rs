@@ -29,9 +29,9 @@ impl<T: Taker> Taker for Resting<'_, T> {
         self.taker.take_media(media)
     }
 
-    fn wants(&self, id: &MediumId) -> Result<bool, Stop> {
+    fn wants(&self, id: &MediumId, entry: &str) -> Result<bool, Stop> {
         let _wait = self.pulse.wait();
-        self.taker.wants(id)
+        self.taker.wants(id, entry)
     }
 
     fn take_large(&self, id: MediumId, entry: &str, contents: &mut dyn Read) -> Result<(), Stop> {

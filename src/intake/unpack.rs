@@ -20,6 +20,7 @@ use crate::{
         Store,
         document::{NewRecord, Origin},
         media::{CHUNK_BYTES, Chunk, Medium},
+        readability::Repeated,
     },
 };
 
@@ -119,14 +120,19 @@ impl Taker for Unpack {
             .iter()
             .map(|one| self.medium(one.id, &one.entry, one.bytes.len() as u64))
             .collect();
-        let clock = self.clock;
+        let (clock, origin) = (self.clock, Arc::clone(&self.origin));
         self.start(async move {
             let ids: Vec<MediumId> = media.iter().map(|one| one.id).collect();
-            let mut seen: HashSet<MediumId> = store.known_media(&ids).await?;
-            let mut fresh = Vec::new();
-            let mut chunks = Vec::new();
+            let known = store.known_media(&ids).await?;
+            let mut seen: HashSet<MediumId> = HashSet::new();
+            let (mut fresh, mut repeated, mut chunks) = (Vec::new(), Vec::new(), Vec::new());
             for (one, described) in media.into_iter().zip(described) {
-                if seen.insert(one.id) {
+                if !seen.insert(one.id) {
+                    continue;
+                }
+                if known.contains(&one.id) {
+                    repeated.push(Repeated { id: one.id, entry: one.entry });
+                } else {
                     let parts = one.bytes.chunks(CHUNK_BYTES).zip(0..);
                     chunks.extend(parts.map(|(part, number)| Chunk::new(&one.id, number, part)));
                     fresh.push(described);
@@ -136,12 +142,18 @@ impl Taker for Unpack {
                 store.insert_chunks(chunks).await?;
             }
             store.insert_media(&fresh, clock()).await?;
+            store.insert_repeated(&origin.job, &repeated).await?;
             Ok(())
         })
     }
 
-    fn wants(&self, id: &MediumId) -> Result<bool, Stop> {
-        Ok(self.runtime.block_on(self.store.known_media(&[*id]))?.is_empty())
+    fn wants(&self, id: &MediumId, entry: &str) -> Result<bool, Stop> {
+        if self.runtime.block_on(self.store.known_media(&[*id]))?.is_empty() {
+            return Ok(true);
+        }
+        let repeated = [Repeated { id: *id, entry: entry.to_owned() }];
+        self.runtime.block_on(self.store.insert_repeated(&self.origin.job, &repeated))?;
+        Ok(false)
     }
 
     fn take_large(&self, id: MediumId, entry: &str, contents: &mut dyn Read) -> Result<(), Stop> {

@@ -7,7 +7,8 @@
 use std::collections::HashSet;
 
 use bson::{
-    Bson, DateTime, RawBinaryRef, RawDocumentBuf, cstr, doc, oid::ObjectId, spec::BinarySubtype,
+    Bson, DateTime, Document, RawBinaryRef, RawDocumentBuf, cstr, doc, oid::ObjectId,
+    spec::BinarySubtype,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
@@ -129,6 +130,10 @@ impl Store {
             .delete_many(doc! { "metadata.backup": job.as_str() })
             .await
             .map_err(Error::database(failed))?;
+        self.collection(schema::MEDIA_REPEATED)
+            .delete_many(doc! { "backup": job.as_str() })
+            .await
+            .map_err(Error::database(failed))?;
         // One second of slack: an ObjectId counts whole seconds.
         let seconds = u32::try_from(begun.as_second().saturating_sub(1)).unwrap_or(0);
         let since = ObjectId::from_parts(seconds, [0; 5], [0; 3]);
@@ -162,15 +167,7 @@ impl Store {
             .find_one(doc! { "_id": id.to_string() })
             .await
             .map_err(Error::database("look for a medium"))?;
-        Ok(found.map(|file| Medium {
-            id: *id,
-            length_bytes: file.get_i64("length").ok().and_then(|n| n.try_into().ok()).unwrap_or(0),
-            entry: file.get_str("filename").unwrap_or_default().to_owned(),
-            backup: file
-                .get_document("metadata")
-                .ok()
-                .and_then(|metadata| metadata.get_str("backup").ok()?.parse().ok()),
-        }))
+        found.as_ref().map(read).transpose()
     }
 
     /// The bytes of a medium from `start` up to but not including `end`.
@@ -224,8 +221,30 @@ impl Store {
     }
 }
 
+/// A medium out of its document.
+pub(super) fn read(file: &Document) -> Result<Medium, Error> {
+    let name = file.get_str("_id").unwrap_or_default();
+    let id = name.parse().map_err(|_| Error::Unreadable {
+        what: "medium",
+        id: name.to_owned(),
+        why: "its name is no SHA-256".to_owned(),
+    })?;
+    Ok(Medium {
+        id,
+        length_bytes: file.get_i64("length").ok().and_then(|n| n.try_into().ok()).unwrap_or(0),
+        entry: file.get_str("filename").unwrap_or_default().to_owned(),
+        backup: file
+            .get_document("metadata")
+            .ok()
+            .and_then(|metadata| metadata.get_str("backup").ok()?.parse().ok()),
+    })
+}
+
 /// What is there already is as good as stored: it has the same bytes.
-fn ignore_known(outcome: mongodb::error::Result<()>, operation: &'static str) -> Result<(), Error> {
+pub(super) fn ignore_known(
+    outcome: mongodb::error::Result<()>,
+    operation: &'static str,
+) -> Result<(), Error> {
     let Err(error) = outcome else { return Ok(()) };
     if let ErrorKind::InsertMany(InsertManyError {
         write_errors: Some(errors),

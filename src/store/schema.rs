@@ -34,6 +34,8 @@ pub(super) const MEDIA_CHUNKS: &str = "media.chunks";
 pub(super) const RECEIPT_FILES: &str = "receipts.files";
 /// GridFS: their statements.
 pub(super) const RECEIPT_CHUNKS: &str = "receipts.chunks";
+/// Which backups hold media that another one brought.
+pub(super) const MEDIA_REPEATED: &str = "media.repeated";
 
 /// The indexes of a data type's collection, beside `_id`.
 ///
@@ -83,6 +85,7 @@ pub(super) async fn prepare(db: &Database) -> Result<(), Error> {
     build(db, RECEIPT_FILES, &unique, true).await?;
     let others = [doc! { "metadata.job": 1 }, doc! { "filename": 1, "uploadDate": 1 }];
     build(db, RECEIPT_FILES, &others, false).await?;
+    build(db, MEDIA_REPEATED, &[doc! { "backup": 1 }], false).await?;
     build(
         db,
         MEDIA_FILES,

@@ -41,6 +41,7 @@ async fn installed_on_a_clean_debian_it_is_quiet_until_set_up_and_then_takes_in_
     site.upload(backup)?;
     site.wait_stored(backup)?;
     site.holds(backup).await?;
+    site.wait_examined(backup).await?;
     shown_in_the_portal(&site, backup)?;
 
     // It needs nobody to start it.

@@ -191,6 +191,29 @@ impl Site {
         ensure!(stored == backup.records, "{stored} records instead of {}", backup.records);
         Ok(())
     }
+
+    /// Waits until the media of a backup were examined, which takes processes that could limit
+    /// themselves although the service is confined.
+    pub(crate) async fn wait_examined(&self, backup: &Fixture) -> Result<()> {
+        let database = mongod::database(&self.machine)?;
+        let log = database.collection::<Document>("backups");
+        let deadline = Instant::now() + STORED;
+        loop {
+            let line = log.find_one(doc! { "file": &backup.name }).await?;
+            if line.is_some_and(|line| line.contains_key("media_examined")) {
+                break;
+            }
+            let said = || self.machine.journal(DAEMON);
+            ensure!(Instant::now() < deadline, "its media are not examined: {}", said());
+            thread::sleep(GLANCE);
+        }
+        let media = database.collection::<Document>("media.files");
+        let read = media.find_one(doc! { "metadata.examined.outcome": "readable" }).await?;
+        let ended = doc! { "metadata.examined.why": { "$regex": "^cannot be examined" } };
+        let ended = media.find_one(ended).await?;
+        ensure!(read.is_some() && ended.is_none(), "{read:?} {ended:?}");
+        Ok(())
+    }
 }
 
 /// The collections that records are in.

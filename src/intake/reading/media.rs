@@ -97,7 +97,7 @@ impl<T: Taker> Reading<'_, T> {
         start: u64,
         end: u64,
     ) -> Result<(), Stop> {
-        if !self.taker.wants(&medium)? {
+        if !self.taker.wants(&medium, self.archive.name(id))? {
             return Ok(());
         }
         let mut part = part(self, id, unlocked, start, end)?;

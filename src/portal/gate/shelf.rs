@@ -10,7 +10,7 @@ use super::permit::SignedIn;
 use crate::{
     accounts::DataType,
     audit::Action,
-    backup::{JobId, State, UploadId},
+    backup::{JobId, Readability, State, UploadId, examined::RULES},
     portal::{Arriving, errors::Error, request::Request},
     store::{
         self,
@@ -112,6 +112,14 @@ impl SignedIn {
         backup: &Backup,
     ) -> Result<BTreeMap<String, u64>, Error> {
         Ok(self.gate.store.count_brought(&backup.job).await?)
+    }
+
+    /// How readable the media of a backup are.
+    pub(in crate::portal) async fn readability(
+        &self,
+        backup: &Backup,
+    ) -> Result<Readability, Error> {
+        Ok(self.gate.store.readability(&backup.job, RULES).await?)
     }
 
     /// Backups that are under way.

@@ -9,7 +9,7 @@ use warp::reply::Response;
 use super::{ask, backup_line, receipt};
 use crate::{
     accounts::DataType,
-    backup::State,
+    backup::{Readability, State, examined::DamagedMedium},
     portal::{
         answer,
         cells::{Pager, Table, count, counted, size},
@@ -67,6 +67,9 @@ struct BackupPage {
     media_size: String,
     findings: Vec<Found>,
     receipt: Option<receipt::Shown>,
+    readable: String,
+    damaged: Vec<DamagedMedium>,
+    damaged_more: u64,
     siblings: Table,
     has_siblings: bool,
 }
@@ -155,6 +158,9 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
     let is_stored = backup.state == State::Stored;
     let receipt = if is_stored { who.receipt(&backup).await? } else { None };
     let brought = if is_stored { who.brought(&backup).await? } else { BTreeMap::new() };
+    let readability = if is_stored { who.readability(&backup).await? } else { Default::default() };
+    // Names of files may tell of people, so only administrators see them.
+    let damaged = if who.is_administrator() { readability.examples.clone() } else { Vec::new() };
     let (tone, condition) = backup_line::condition(&backup);
     let busy = !backup.state.is_final();
     let unfinished = if busy { std::slice::from_ref(&backup) } else { &[] };
@@ -189,6 +195,12 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         media_size: size(backup.progress.media_bytes),
         findings: findings(&who, &backup),
         receipt: receipt.map(|receipt| receipt::Shown::new(&receipt, &zone)),
+        readable: readable(&readability),
+        damaged_more: match damaged.len() {
+            0 => 0,
+            named => readability.damaged.saturating_sub(named as u64),
+        },
+        damaged,
         has_siblings: !siblings.is_empty(),
         siblings: backup_line::table(&[], &siblings, &zone),
         upload: backup.upload.to_string(),
@@ -248,6 +260,19 @@ fn reason(backup: &Backup) -> String {
         State::Waiting => waiting.unwrap_or_default(),
         _ => String::new(),
     }
+}
+
+/// How readable media are, in one line; nothing where there are none.
+fn readable(found: &Readability) -> String {
+    let parts = [
+        (found.readable, "readable"),
+        (found.readable_in_part, "readable as far as can be decoded here"),
+        (found.damaged, "damaged"),
+        (found.not_examined, "not examined"),
+        (found.waiting, "still being examined"),
+    ];
+    let parts = parts.iter().filter(|(media, _)| *media > 0);
+    parts.map(|(media, words)| format!("{} {words}", count(*media))).collect::<Vec<_>>().join(", ")
 }
 
 fn counts(who: &SignedIn, backup: &Backup, brought: &BTreeMap<String, u64>) -> Vec<Count> {

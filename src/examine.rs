@@ -1,0 +1,184 @@
+//! Is every medium readable? Not just there: decoded to its end.
+//!
+//! ```text
+//! Examination (a loop) ─▶ child ══pipe══▶ decode      a process of its own, confined
+//!        │                  │                │
+//!        ▼                  ▼                ▼
+//!      store             the medium's      pictures, sound, video, documents
+//!   what came of it      blocks
+//! ```
+//!
+//! One loop, woken when intake has come to rest, else by a timer, takes no orders: it looks for
+//! media of stored backups that nobody has examined by these rules, has one after another
+//! decoded, and writes down beside each what came of it. It rests while intake is at work. Killed
+//! at any point, it goes on where it was.
+//!
+//! Decoders read what strangers have made. So none of them runs in this process, and what
+//! becomes of the one that does is only ever an outcome. This module must never change a medium,
+//! and never say more of one than was done.
+
+pub mod child;
+pub mod confine;
+pub mod decode;
+mod pipe;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use child::{Decoder, Error, Source};
+
+use crate::{
+    backup::{
+        Examined, JobId, MediumId, UploadId,
+        examined::{Finding, MediumKind, Outcome, RULES},
+    },
+    cause::chain,
+    store::{self, Store, media::Medium},
+};
+
+/// How often it is looked for media that are not examined, if nothing wakes us.
+const LOOK: Duration = Duration::from_secs(600);
+
+/// Pauses while something is in the way: the first, and the longest.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// How many media are asked for at once.
+const TOGETHER: i64 = 100;
+
+/// The loop.
+pub struct Examination {
+    store: Store,
+    decoder: Decoder,
+    intake_works: watch::Receiver<bool>,
+    clock: fn() -> Timestamp,
+    stop: CancellationToken,
+}
+
+impl Examination {
+    /// Prepares the loop. It rests while `intake_works` is true; `stop` ends it.
+    pub fn new(
+        store: Store,
+        decoder: Decoder,
+        intake_works: watch::Receiver<bool>,
+        clock: fn() -> Timestamp,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { store, decoder, intake_works, clock, stop }
+    }
+
+    /// Runs until it is stopped.
+    pub async fn run(mut self) {
+        let mut pause = PAUSE.0;
+        loop {
+            let rest = match self.look().await {
+                Ok(()) => {
+                    pause = PAUSE.0;
+                    LOOK
+                }
+                Err(Error::Stopped) => return,
+                Err(error) => {
+                    let away = matches!(&error, Error::Store(error) if error.is_away());
+                    if away {
+                        tracing::debug!(error = chain(&error), "media are examined later");
+                    } else {
+                        tracing::warn!(error = chain(&error), "cannot examine media; trying again");
+                    }
+                    pause = (pause * 2).min(PAUSE.1);
+                    pause
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                woken = self.intake_works.changed() => if woken.is_err() { return },
+                () = self.stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Examines whatever is not examined yet, the newest backup first.
+    async fn look(&self) -> Result<(), Error> {
+        loop {
+            self.rest().await?;
+            let Some((upload, job)) = self.store.backup_to_examine(RULES).await? else {
+                return Ok(());
+            };
+            self.backup(&upload, &job).await?;
+        }
+    }
+
+    /// Examines the media that a backup was the first to bring.
+    async fn backup(&self, upload: &UploadId, job: &JobId) -> Result<(), Error> {
+        let election = self.store.election().await?;
+        loop {
+            let media = self.store.media_to_examine(job, RULES, TOGETHER).await?;
+            if media.is_empty() {
+                break;
+            }
+            for medium in &media {
+                let finding = self.medium(medium).await?;
+                if let Outcome::Damaged { why } = &finding.outcome {
+                    tracing::warn!(%job, medium = %medium.id, kind = %finding.kind, why, "a medium is damaged");
+                }
+                let examined = Examined { rules: RULES, at: (self.clock)(), finding };
+                self.store.note_examined(&medium.id, &examined).await?;
+            }
+        }
+        // What was written down beside each has to be there for good before the backup says that
+        // all of them were looked at. After another election that is not known: it is looked again.
+        self.store.confirm_backup(upload).await?;
+        if self.store.election().await? == election {
+            self.store.note_media_examined(upload, RULES).await?;
+            tracing::info!(%job, %upload, "its media were examined");
+        }
+        Ok(())
+    }
+
+    async fn medium(&self, medium: &Medium) -> Result<Finding, Error> {
+        match self.decoder.examine(&Stored { medium, examination: self }, &self.stop).await {
+            // The store itself has lost a part of it.
+            Err(Error::Store(store::Error::Unreadable { why, .. })) => {
+                let why = format!("what is stored of it is not whole: {why}");
+                Ok(Finding { kind: MediumKind::Unknown, outcome: Outcome::Damaged { why } })
+            }
+            other => other,
+        }
+    }
+
+    /// Waits while intake is at work: it goes first.
+    async fn rest(&self) -> Result<(), Error> {
+        let mut intake_works = self.intake_works.clone();
+        tokio::select! {
+            _ = intake_works.wait_for(|works| !works) => {}
+            () = self.stop.cancelled() => {}
+        }
+        if self.stop.is_cancelled() { Err(Error::Stopped) } else { Ok(()) }
+    }
+}
+
+/// A medium in the store.
+struct Stored<'a> {
+    medium: &'a Medium,
+    examination: &'a Examination,
+}
+
+impl Source for Stored<'_> {
+    fn length_bytes(&self) -> u64 {
+        self.medium.length_bytes
+    }
+
+    async fn bytes(&self, start: u64, end: u64) -> Result<Bytes, Error> {
+        self.examination.rest().await?;
+        let id: MediumId = self.medium.id;
+        let parts = self.examination.store.medium_bytes(id, start, end);
+        let parts: Vec<Bytes> = parts.try_collect().await?;
+        Ok(match <[Bytes; 1]>::try_from(parts) {
+            Ok([part]) => part,
+            Err(parts) => parts.concat().into(),
+        })
+    }
+}

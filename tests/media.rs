@@ -1,0 +1,155 @@
+//! Media are decoded and not just kept: by hand, and by the daemon for each backup.
+
+use std::{fs, path::Path, process::Command, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use flate2::{Compression, write::ZlibEncoder};
+use mongodb::bson::{Document, doc};
+use retention::{
+    backup::{JobId, Readability, State, examined::RULES},
+    store::{Settings, Store},
+};
+
+use crate::{
+    archives::{self, Sample},
+    browser::Browser,
+    world::{self, Options, World, until},
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn fixture(name: &str) -> Result<Vec<u8>> {
+    let media = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/media");
+    fs::read(media.join(name)).with_context(|| name.to_owned())
+}
+
+/// What `retention media examine` says of files, and how it ends.
+fn examine(files: &[&Path]) -> Result<(Option<i32>, Vec<serde_json::Value>)> {
+    let output =
+        Command::new(world::binary()?).args(["media", "examine", "--json"]).args(files).output()?;
+    let lines = String::from_utf8(output.stdout)?;
+    let lines: serde_json::Result<Vec<_>> = lines.lines().map(serde_json::from_str).collect();
+    Ok((output.status.code(), lines?))
+}
+
+#[test]
+fn one_can_have_files_examined_by_hand() -> Result<()> {
+    let directory = world::scratch()?;
+    let place = |name: &str| directory.path().join(name);
+    fs::write(place("photo.txt"), fixture("baseline.jpg")?)?;
+    fs::write(place("letter"), "Dear customer")?;
+    let (code, lines) = examine(&[&place("photo.txt"), &place("letter")])?;
+    ensure!(code == Some(0) && lines.len() == 2, "{code:?} {lines:?}");
+    ensure!(lines[0]["kind"] == "jpeg" && lines[0]["outcome"] == "readable", "{}", lines[0]);
+    ensure!(lines[1]["outcome"] == "not-examined", "{}", lines[1]);
+
+    let half = fixture("h264.mp4")?;
+    fs::write(place("half.mp4"), &half[..half.len() / 2])?;
+    let (code, lines) = examine(&[&place("half.mp4")])?;
+    ensure!(code == Some(1) && lines[0]["outcome"] == "damaged", "{code:?} {lines:?}");
+
+    let (code, _) = examine(&[&place("no-such-file")])?;
+    ensure!(code == Some(2), "{code:?}");
+    Ok(())
+}
+
+/// A document of half a megabyte whose one stream is a gigabyte of zeros once it is inflated.
+fn bomb() -> Result<Vec<u8>> {
+    let mut zeros = ZlibEncoder::new(Vec::new(), Compression::best());
+    std::io::copy(&mut std::io::Read::take(std::io::repeat(0), 1 << 30), &mut zeros)?;
+    let mut pdf = b"%PDF-1.4\n".to_vec();
+    let mut places = Vec::new();
+    let stream = hex::encode(zeros.finish()?);
+    let head = format!("<< /Length {} /Filter [/ASCIIHexDecode /FlateDecode] >>", stream.len() + 1);
+    for object in [
+        "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>".to_owned(),
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Contents 4 0 R >>".to_owned(),
+        format!("{head}\nstream\n{stream}>\nendstream"),
+    ] {
+        places.push(pdf.len());
+        pdf.extend(format!("{} 0 obj\n{object}\nendobj\n", places.len()).bytes());
+    }
+    let index = pdf.len();
+    pdf.extend(b"xref\n0 5\n0000000000 65535 f \n");
+    places.iter().for_each(|place| pdf.extend(format!("{place:010} 00000 n \n").bytes()));
+    let trailer = format!("trailer\n<< /Size 5 /Root 1 0 R >>\nstartxref\n{index}\n%%EOF\n");
+    pdf.extend(trailer.bytes());
+    Ok(pdf)
+}
+
+#[test]
+fn a_decoder_that_eats_memory_ends_and_that_is_an_outcome() -> Result<()> {
+    let directory = world::scratch()?;
+    let path = directory.path().join("bomb.pdf");
+    fs::write(&path, bomb()?)?;
+    let (code, lines) = examine(&[&path])?;
+    let said = lines.first().context("an outcome")?;
+    ensure!(code == Some(0) && said["outcome"] == "not-examined", "{code:?} {said}");
+    let why = said["why"].as_str().unwrap_or_default();
+    ensure!(why.contains("more than 256 MiB of memory") && said["kind"] == "pdf", "{said}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_picture_in_a_backup_is_found_and_shown() -> Result<()> {
+    let mut world = World::start(Options::default()).await?;
+    let mut broken = fixture("progressive.jpg")?;
+    broken.truncate(2000);
+    let sample = Sample::new(3)
+        .with("data-retention/room1/broken.jpg", broken.clone())
+        .with("data-retention/room1/photo.jpg", fixture("baseline.jpg")?)
+        .with("data-retention/room1/call.mp4", fixture("h264.mp4")?);
+    let expected = Readability {
+        readable: 1,
+        readable_in_part: 1,
+        damaged: 1,
+        not_examined: 3,
+        ..Readability::default()
+    };
+    let found = examined(&mut world, 1, &sample).await?;
+    let [named] = found.examples.as_slice() else { anyhow::bail!("{found:?}") };
+    ensure!(
+        named.entry.ends_with("broken.jpg") && named.why.contains("end is missing"),
+        "{named:?}"
+    );
+    ensure!(Readability { examples: Vec::new(), ..found } == expected);
+
+    let mut browser = Browser::new(&world)?;
+    browser.sign_in("Admin", &Options::default().admin_password).await?;
+    let page = browser.get(&format!("/retention/backups/{}", archives::job(1))).await?.body;
+    for words in ["1 readable, 1 readable as far as", "1 damaged", "3 not examined", "broken.jpg"] {
+        ensure!(page.contains(words), "{words} is not in {page}");
+    }
+
+    // The same bytes under another name, in a backup that is not the first to bring them.
+    let again = Sample::new(4).with("data-retention/room2/again.jpg", broken);
+    let found = examined(&mut world, 2, &again).await?;
+    ensure!((found.damaged, found.not_examined, found.waiting) == (1, 3, 0), "{found:?}");
+    ensure!(found.examples[0].entry.ends_with("again.jpg"), "{found:?}");
+    Ok(())
+}
+
+/// Has a backup stored and its media examined; how readable they are.
+async fn examined(world: &mut World, number: u32, sample: &Sample) -> Result<Readability> {
+    let file = archives::write(world.directory(), number, &sample.bytes()?)?;
+    world.upload(&file).await?;
+    let job = archives::job(number);
+    world.wait_state(&job, State::Stored, PATIENCE).await?;
+    let backups = world.database().collection::<Document>("backups");
+    until("all media of the backup are examined", || {
+        let wanted = doc! { "job": &job, "media_examined": RULES };
+        let found = backups.find_one(wanted);
+        async move { Ok(found.await?.is_some()) }
+    })
+    .await?;
+    let store = Store::connect(&Settings {
+        host: world.mongod.address(),
+        user: None,
+        auth_db: "admin".into(),
+        target_db: "retention".into(),
+        replica_set: Some("rs0".into()),
+        tls: None,
+    })?;
+    Ok(store.readability(&job.parse::<JobId>()?, RULES).await?)
+}
