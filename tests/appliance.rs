@@ -10,6 +10,7 @@ mod health;
 mod intake;
 mod layers;
 mod portal;
+mod service;
 mod setup;
 mod trouble;
 mod uploads;
