@@ -5,7 +5,7 @@ mod alerts;
 mod ask;
 mod check;
 mod key;
-mod manual;
+pub mod manual;
 mod media;
 mod output;
 mod receipt;

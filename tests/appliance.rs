@@ -12,6 +12,7 @@ mod layers;
 mod media;
 mod portal;
 mod receipts;
+mod service;
 mod setup;
 mod trouble;
 mod uploads;

@@ -8,6 +8,7 @@ pub(crate) mod daemon;
 pub(crate) mod disks;
 pub(crate) mod mongod;
 pub(crate) mod process;
+pub(crate) mod service;
 pub(crate) mod sftp;
 pub(crate) mod sink;
 pub(crate) mod sshd;

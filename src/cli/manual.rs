@@ -8,8 +8,8 @@ mod configuration;
 
 use std::{
     fs::{self, File},
-    io::Write,
-    path::PathBuf,
+    io::{self, Write},
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -37,22 +37,28 @@ pub(super) struct Manual {
 impl Manual {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let directory = self.directory;
-        let write = || {
-            fs::create_dir_all(directory.join("completion"))?;
-            let command = Cli::command().disable_help_subcommand(true);
-            // By this name bash finds it.
-            let mut completion = File::create(directory.join("completion/retention"))?;
-            clap_complete::generate(Bash, &mut command.clone(), "retention", &mut completion);
-            for page in pages(command) {
-                page.generate_to(&directory)?;
-            }
+        let all = || {
+            write(Cli::command(), "retention", &directory)?;
             let mut page = File::options().append(true).open(directory.join("retention.1"))?;
             page.write_all(endnotes().to_roff().as_bytes())?;
             fs::write(directory.join("retention.toml.5"), configuration::page())
         };
-        write().with_context(|| format!("cannot write to {}", directory.display()))?;
+        all().with_context(|| format!("cannot write to {}", directory.display()))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Writes a page for each command of a program, and its completion for bash.
+pub fn write(command: clap::Command, name: &str, directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory.join("completion"))?;
+    let command = command.disable_help_subcommand(true);
+    // By this name bash finds it.
+    let mut completion = File::create(directory.join("completion").join(name))?;
+    clap_complete::generate(Bash, &mut command.clone(), name, &mut completion);
+    for page in pages(command) {
+        page.generate_to(directory)?;
+    }
+    Ok(())
 }
 
 /// A page for each command that is shown, the subcommands of subcommands included.

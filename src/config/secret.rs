@@ -51,6 +51,12 @@ impl Secret {
         Self(Zeroizing::new(text))
     }
 
+    /// The text of a file that its owner alone can read.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let secret = read_file(path)?;
+        refuse_exposed(path).map(|()| secret)
+    }
+
     /// The text, for the one place that needs it.
     pub fn reveal(&self) -> &str {
         &self.0
