@@ -17,8 +17,10 @@ use crate::{
     accounts::{ADMIN, Account, Permissions, Role},
     alerts::{self, Alerts, Way},
     archive::Limits,
+    backup::verdict::Kept,
     cause,
     config::{Config, Mongodb, Secret, Secrets},
+    connector::{Follower, client::Client},
     examine::{
         Examination,
         child::{Decoder, OWN_PROGRAM},
@@ -30,7 +32,10 @@ use crate::{
         self, Intake,
         places::{ClaimedFile, Places},
     },
-    portal::{self, Arriving, ArrivingUploads, Portal, Watched, certificate, password::Passwords},
+    portal::{
+        self, Archives, Arriving, ArrivingUploads, Portal, Watched, certificate,
+        password::Passwords,
+    },
     receipt::{Issuer, SigningKey},
     records::Rules,
     sftp::Endpoint,
@@ -61,11 +66,17 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     let watcher = Watcher::new(examiner(config, store.clone()), now)?.with_alerts(alerts.remarks());
     let reports = watcher.reports();
     let intake = Intake::new(intake_settings(config)?, store.clone(), places, stop.clone());
+    let section = config.connector();
+    let follower = section
+        .is_there()
+        .then(|| Follower::new(Client::new(section.clone(), secrets), store.clone(), now));
     let watched = Watched {
         arriving: arriving(&intake),
         reports: reports.clone(),
         history: watcher.history(),
         alerts: Arc::new(self::alerts(config)),
+        archives: archives(config),
+        connector: follower.as_ref().map(Follower::connection),
     };
     let examination = Examination::new(
         store.clone(),
@@ -82,6 +93,7 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     let health = tokio::spawn(watcher.run(stop.clone()));
     let alerts = tokio::spawn(alerts.run(reports, stop.clone()));
     let examination = tokio::spawn(examination.run());
+    let follower = follower.map(|follower| tokio::spawn(follower.run(stop.clone())));
     let mut intake = tokio::spawn(intake.run());
 
     let ended = tokio::select! {
@@ -100,6 +112,9 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     wait(health, "health").await;
     wait(alerts, "alerts").await;
     wait(examination, "the examination of media").await;
+    if let Some(follower) = follower {
+        wait(follower, "the connector").await;
+    }
     readiness.abort();
     watchdog.abort();
     tracing::info!("stopped");
@@ -107,6 +122,19 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
         Some(ended) => Ok(ended.context("intake broke off")??),
         None => Ok(()),
     }
+}
+
+/// Tells where the archive of a stored backup is. What was to be kept when it was stored counts, not
+/// what would be kept today.
+fn archives(config: &Config) -> Archives {
+    let places = Places::new(config.state_directory());
+    let offline = config.modes().offline;
+    Archives::new(move |backup| {
+        if places.has(backup) {
+            return Kept::Here;
+        }
+        if backup.archive_kept.unwrap_or(offline) { Kept::Missing } else { Kept::Removed }
+    })
 }
 
 /// Gives a part its time to end. Whatever it leaves undone is taken up at the next start.

@@ -34,11 +34,19 @@ pub enum Action {
     PermissionsChanged,
     /// Deactivated an account.
     AccountDeactivated,
+    /// Took responsibility for a finding of a backup.
+    ResponsibilityTaken,
+    /// Pressed *Delete from maaiiconnect*, or *Try again*.
+    DeletionBegun,
+    /// Said that maaiiconnect could not delete a backup's data.
+    DeletionFailed,
+    /// Said that maaiiconnect has deleted a backup's data.
+    DeletionCompleted,
 }
 
 impl Action {
     /// All actions, in the order of the enum.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::SignIn,
         Self::SignInRefused,
         Self::SignOut,
@@ -51,6 +59,10 @@ impl Action {
         Self::PasswordChanged,
         Self::PermissionsChanged,
         Self::AccountDeactivated,
+        Self::ResponsibilityTaken,
+        Self::DeletionBegun,
+        Self::DeletionFailed,
+        Self::DeletionCompleted,
     ];
 
     /// Its name in the log and in addresses.
@@ -68,6 +80,10 @@ impl Action {
             Self::PasswordChanged => "password-changed",
             Self::PermissionsChanged => "permissions-changed",
             Self::AccountDeactivated => "account-deactivated",
+            Self::ResponsibilityTaken => "responsibility-taken",
+            Self::DeletionBegun => "deletion-begun",
+            Self::DeletionFailed => "deletion-failed",
+            Self::DeletionCompleted => "deletion-completed",
         }
     }
 }

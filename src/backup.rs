@@ -6,12 +6,15 @@
 
 pub mod examined;
 pub mod findings;
+pub mod history;
 pub mod id;
 pub mod name;
 pub mod progress;
 pub mod reason;
+pub mod retention;
 pub mod senders;
 pub mod state;
+pub mod verdict;
 
 pub use examined::{Examined, Readability};
 pub use findings::{Finding, FindingKind, Findings};
@@ -21,3 +24,4 @@ pub use progress::Progress;
 pub use reason::{Reason, RejectionCode, WaitCode};
 pub use senders::Senders;
 pub use state::State;
+pub use verdict::Verdict;

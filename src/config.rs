@@ -7,6 +7,7 @@
 //! file that only its owner can read; see [`secret`].
 
 mod alerts;
+mod connector;
 mod health;
 pub mod secret;
 
@@ -19,6 +20,7 @@ use std::{
 use serde::Deserialize;
 
 pub use alerts::{Alerts, Encryption, Mail, Webhook};
+pub use connector::Connector;
 pub use health::{Audience, Health};
 pub use secret::{Secret, Secrets};
 
@@ -90,6 +92,8 @@ pub struct Spec {
     pub health: Health,
     /// Who is told when something is wrong.
     pub alerts: Alerts,
+    /// Where maaiiconnect is asked to delete what a backup holds.
+    pub connector: Connector,
 }
 
 impl Default for Spec {
@@ -107,6 +111,7 @@ impl Default for Spec {
             records: Records::default(),
             health: Health::default(),
             alerts: Alerts::default(),
+            connector: Connector::default(),
         }
     }
 }
@@ -306,7 +311,9 @@ impl Config {
         if spec.archive.max_entries == 0 {
             return Err(wrong("archive.max_entries", "it has to be 1 or more"));
         }
-        if let Some((key, why)) = spec.health.objection().or_else(|| spec.alerts.objection()) {
+        let sections =
+            [spec.health.objection(), spec.alerts.objection(), spec.connector.objection()];
+        if let Some((key, why)) = sections.into_iter().flatten().next() {
             return Err(wrong(key, why));
         }
         Ok(Self { spec, path: path.to_owned() })
@@ -378,6 +385,11 @@ impl Config {
         &self.spec.alerts
     }
 
+    /// `[connector]`
+    pub fn connector(&self) -> &Connector {
+        &self.spec.connector
+    }
+
     /// How long an interrupted upload is kept.
     pub fn grace(&self) -> Duration {
         Duration::from_secs(self.spec.inbox.grace_seconds)
@@ -423,6 +435,8 @@ mod tests {
                 "alerts.mail.encryption",
             ),
             ("[alerts.webhook]\nurl = 'http://example/'", "alerts.webhook.url"),
+            ("[connector]\nurl = 'http://service.example/'", "connector.url"),
+            ("[connector]\nkey = '/etc/key.pem'", "connector.certificate"),
             ("[[records.rules]]\nname = 'survey'\ndataset = 'surveys'", "surveys"),
         ] {
             let error = parse(text).expect_err(text);

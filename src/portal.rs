@@ -47,9 +47,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    backup::verdict::Kept,
     config::Audience,
+    connector::Connection,
     health::watch::{Reports, SharedHistory},
-    store::Store,
+    store::{Store, backups::Backup},
 };
 use gate::Gate;
 
@@ -79,6 +81,32 @@ pub struct Watched {
     pub history: SharedHistory,
     /// By which ways alerts go, to be tried out.
     pub alerts: Arc<crate::alerts::Settings>,
+    /// Which archives are kept.
+    pub archives: Archives,
+    /// Who is told that a deletion was asked for and follows it; where there is nobody, an
+    /// administrator does it by hand and says what came of it.
+    pub connector: Option<Connection>,
+}
+
+/// Tells whether the archive of a stored backup is where it has to be.
+#[derive(Clone)]
+pub struct Archives(Arc<dyn Fn(&Backup) -> Kept + Send + Sync>);
+
+impl Archives {
+    /// Asks `look` about each.
+    pub fn new(look: impl Fn(&Backup) -> Kept + Send + Sync + 'static) -> Self {
+        Self(Arc::new(look))
+    }
+
+    fn look(&self, backup: &Backup) -> Kept {
+        (self.0)(backup)
+    }
+}
+
+impl std::fmt::Debug for Archives {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Archives(…)")
+    }
 }
 
 /// An upload that is not in the database yet.

@@ -6,6 +6,7 @@ mod archives;
 mod browser;
 mod crash;
 mod damage;
+mod deletion;
 mod health;
 mod intake;
 mod layers;

@@ -19,13 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const KEY: &str = "Str0ng!Key#2021";
 
 /// What is never deleted.
-const STAYS: [&str; 4] = ["staff", "contact", "avatar", "tag-icon"];
+pub(crate) const STAYS: [&str; 4] = ["staff", "contact", "avatar", "tag-icon"];
 
 /// Records' ids by their dataset.
-type Ids = BTreeMap<String, Vec<String>>;
+pub(crate) type Ids = BTreeMap<String, Vec<String>>;
 
 /// A world and a service that may upload to it, and does once a day what is older than 2 days.
-async fn both() -> Result<(World, Service)> {
+pub(crate) async fn both() -> Result<(World, Service)> {
     both_with(Options { grace_seconds: 600, ..Options::default() }).await
 }
 
@@ -38,7 +38,7 @@ async fn both_with(options: Options) -> Result<(World, Service)> {
     Ok((world, service))
 }
 
-fn ids(answer: &Value) -> Result<Ids> {
+pub(crate) fn ids(answer: &Value) -> Result<Ids> {
     let mut ids: Ids = serde_json::from_value(answer["records"].clone())?;
     ids.values_mut().for_each(|ids| ids.sort());
     ids.retain(|_, ids| !ids.is_empty());
@@ -46,12 +46,12 @@ fn ids(answer: &Value) -> Result<Ids> {
 }
 
 /// What the service says that a backup held.
-async fn held(service: &Service, job: &str) -> Result<Ids> {
+pub(crate) async fn held(service: &Service, job: &str) -> Result<Ids> {
     ids(&service.get(&format!("/simulation/records?backup={job}")).await?)
 }
 
 /// What the appliance has stored that this backup brought.
-async fn stored(world: &World, job: &str) -> Result<Ids> {
+pub(crate) async fn stored(world: &World, job: &str) -> Result<Ids> {
     let mut found = Ids::new();
     for name in world.database().list_collection_names().await? {
         let records = world.database().collection::<Document>(&name);
@@ -139,7 +139,7 @@ async fn a_scheduled_backup_is_stored_and_exactly_what_it_held_is_deleted() -> R
 }
 
 /// The rooms are still there, and no deleted message is in any of them.
-async fn gone_from_the_rooms(service: &Service, held: &Ids) -> Result<()> {
+pub(crate) async fn gone_from_the_rooms(service: &Service, held: &Ids) -> Result<()> {
     let rooms = service.get("/simulation/rooms").await?;
     let rooms = rooms.as_array().context("a list of rooms")?;
     let messages: Vec<&Value> =

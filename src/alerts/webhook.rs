@@ -15,10 +15,13 @@ use std::{path::PathBuf, time::Duration};
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use sha2::Sha256;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{RootCerts, TlsConfig};
 
 use super::message::Message;
-use crate::config::{self, Secret, Secrets, secret};
+use crate::{
+    config::{self, Secret, Secrets, secret},
+    trust,
+};
 
 /// How long everything may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -94,20 +97,10 @@ impl Webhook {
     }
 
     fn authorities(&self) -> Result<RootCerts, Error> {
-        let Some(path) = &self.section.ca_file else {
-            return Ok(RootCerts::WebPki);
-        };
-        let failed = |source| Error::Authority { path: path.clone(), source };
-        let pem = std::fs::read(path).map_err(failed)?;
-        let certificate = |item: Result<PemItem<'static>, ureq::Error>| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        };
-        let found: Vec<Certificate<'static>> = parse_pem(&pem).filter_map(certificate).collect();
-        if found.is_empty() {
-            return Err(failed(std::io::Error::other("there is no certificate in it")));
-        }
-        Ok(RootCerts::new_with_certs(&found))
+        let file = self.section.ca_file.as_deref();
+        let failed =
+            |source| Error::Authority { path: file.map(Into::into).unwrap_or_default(), source };
+        trust::authorities(file).map_err(failed)
     }
 }
 

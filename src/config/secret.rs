@@ -122,6 +122,11 @@ impl Secrets {
         self.first_line("webhook-key")
     }
 
+    /// The bearer token for the connector: the first line of `connector-token`.
+    pub fn connector_token(&self) -> Result<Secret, Error> {
+        self.first_line("connector-token")
+    }
+
     fn first_line(&self, name: &'static str) -> Result<Secret, Error> {
         let text = self.read(name)?;
         Ok(Secret::new(text.reveal().lines().next().unwrap_or_default().to_owned()))

@@ -191,6 +191,10 @@ mod tests {
             repeats: 0,
             superseded: false,
             senders: None,
+            archive_kept: None,
+            history: Vec::new(),
+            overrides: Vec::new(),
+            deletion: None,
         }
     }
 

@@ -209,7 +209,7 @@ impl Carrier {
         let sha256 = self.digest(claimed).await?;
         if stored.sha256.as_deref() == Some(hex::encode(sha256).as_str()) {
             tracing::info!(job = %backup.job, upload = %backup.upload, "{} was stored before with the same bytes", backup.file);
-            self.store.merge_repeat(&stored.upload, &claimed.upload).await?;
+            self.store.merge_repeat(&stored.upload, &claimed.upload, self.now()).await?;
             // The sender says once more which bytes are right.
             self.store.supersede(&claimed.name.job, &claimed.upload).await?;
             self.confirm(claimed, election).await?;
@@ -282,6 +282,7 @@ impl Carrier {
     /// What follows once there is a receipt. May be repeated until the archive is gone.
     async fn clear_away(&self, claimed: &ClaimedFile, election: &Election) -> Result<(), Error> {
         self.store.supersede(&claimed.name.job, &claimed.upload).await?;
+        self.store.note_archive(&claimed.upload, self.settings.modes.offline).await?;
         self.confirm(claimed, election).await?;
         let _work = self.pulse.work();
         if self.settings.modes.offline {

@@ -22,8 +22,8 @@ use super::{
     listener::Peer,
     request::{Form, Request},
     views::{
-        accounts, audit, backups, condition, conversation, home, list, media, own, receipt, record,
-        sign_in,
+        accounts, audit, backups, condition, conversation, deletion, home, list, media, own,
+        receipt, record, sign_in,
     },
 };
 
@@ -85,6 +85,10 @@ fn entries() -> Vec<Entry> {
         get("/retention/backups/{upload}/receipt", receipt::statement),
         get("/retention/backups/{upload}/receipt/signature", receipt::signature),
         get("/retention/backups/{upload}/receipt/signers", receipt::signers),
+        get("/retention/backups/{upload}/delete", deletion::page),
+        post("/retention/backups/{upload}/delete", deletion::press),
+        post("/retention/backups/{upload}/outcome", deletion::outcome),
+        post("/retention/backups/{upload}/responsibility", deletion::responsibility),
         get("/retention/progress", backups::progress),
         get("/health", condition::page),
         post("/health/test", condition::test),

@@ -152,6 +152,10 @@ fn notice(done: &str) -> Option<Notice> {
         "permissions" => "The permissions were changed. Sessions of the account have ended.",
         "deactivated" => "The account was deactivated. Its sessions have ended.",
         "reactivated" => "The account is active again.",
+        "deletion-begun" => "The deletion from maaiiconnect has begun.",
+        "deletion-known" => "The deletion from maaiiconnect is under way or done already.",
+        "deletion-noted" => "It is written down what became of the deletion.",
+        "responsibility" => "You have taken responsibility for this finding.",
         "zone" => "Times are now shown in the zone that you chose.",
         _ => return None,
     };

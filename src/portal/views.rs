@@ -10,6 +10,7 @@ mod backup_line;
 pub(super) mod backups;
 pub(super) mod condition;
 pub(super) mod conversation;
+pub(super) mod deletion;
 pub(super) mod home;
 pub(super) mod list;
 pub(super) mod media;

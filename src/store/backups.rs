@@ -4,17 +4,24 @@
 //! in the database is data: a document that cannot be read is an error that names
 //! it, never a panic.
 
+pub(super) mod line;
+
 use bson::{Bson, DateTime, Document, doc};
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use mongodb::error::{ErrorKind, WriteFailure};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Cursor, Error, Store, browse::Position, schema};
 use crate::backup::{
     BackupName, Findings, JobId, Progress, Reason, RejectionCode, Senders, State, UploadId,
-    WaitCode, state,
+    WaitCode,
+    history::{self, Event, What},
+    retention::{Deletion, Status},
+    state,
+    verdict::Override,
 };
+use line::{read, written};
 
 /// One backup as the log shows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +62,26 @@ pub struct Backup {
     pub superseded: bool,
     /// Who may have sent it, if that was noted.
     pub senders: Option<Senders>,
+    /// Whether its archive was kept once it was stored, or removed; nothing before.
+    pub archive_kept: Option<bool>,
+    /// What happened to it, the oldest first.
+    pub history: Vec<Event>,
+    /// For what an administrator took responsibility.
+    pub overrides: Vec<Override>,
+    /// The deletion of its data from maaiiconnect, once somebody asked for it.
+    pub deletion: Option<Deletion>,
+}
+
+impl Backup {
+    /// Its Retention Status.
+    pub fn retention_status(&self) -> Status {
+        Status::of(self.state, self.deletion.as_ref())
+    }
+
+    /// Whether maaiiconnect has deleted what it holds, so that nobody else has it.
+    pub fn is_only_copy(&self) -> bool {
+        self.retention_status() == Status::Completed
+    }
 }
 
 /// What is written when an upload was claimed.
@@ -83,6 +110,17 @@ pub enum Change {
     Waiting(state::Waiting),
     /// It is refused; with the SHA-256 of the archive.
     Rejected(state::Rejected, [u8; 32]),
+}
+
+impl Change {
+    /// What there is to say about it.
+    fn said(&self) -> Option<String> {
+        match self {
+            Self::Storing(_) | Self::Stored(..) => None,
+            Self::Waiting(waiting) => Some(waiting.reason.sentence.clone()),
+            Self::Rejected(rejected, _) => Some(rejected.reason.sentence.clone()),
+        }
+    }
 }
 
 /// A page of the log, the newest first.
@@ -114,6 +152,7 @@ impl Store {
             "repeats": 0,
             "superseded": false,
             "senders": to_bson(&backup.senders)?,
+            "history": [line::event(&Event::new(backup.arrived, What::Claimed, None))?],
         };
         match self.collection(schema::BACKUPS).insert_one(document).await {
             Err(error) if is_duplicate(&error) => Ok(()),
@@ -204,10 +243,14 @@ impl Store {
         change: Change,
         now: Timestamp,
     ) -> Result<(), Error> {
+        let said = change.said();
         let (to, mut set) = written(change)?;
         set.insert("state", to.as_str());
         set.insert("changed", date(now));
         let mut update = doc! { "$set": set };
+        if let Some(what) = What::of(to) {
+            update.insert("$push", pushed(&Event::new(now, what, said))?);
+        }
         if to == State::Storing {
             // The first beginning counts: what came since then is what this backup brought.
             update.insert("$min", doc! { "begun": date(now) });
@@ -274,14 +317,30 @@ impl Store {
         Ok(())
     }
 
+    /// Writes down whether the archive of a stored backup is kept, before it is kept or removed.
+    pub async fn note_archive(&self, upload: &UploadId, kept: bool) -> Result<(), Error> {
+        self.collection(schema::BACKUPS)
+            .update_one(doc! { "_id": upload.as_str() }, doc! { "$set": { "archive_kept": kept } })
+            .await
+            .map_err(Error::database("note what becomes of an archive"))?;
+        Ok(())
+    }
+
     /// Counts an upload that brought the bytes of `of` once more, and drops its own line.
-    pub async fn merge_repeat(&self, of: &UploadId, repeat: &UploadId) -> Result<(), Error> {
+    pub async fn merge_repeat(
+        &self,
+        of: &UploadId,
+        repeat: &UploadId,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let failed = "note a repeated upload";
         let backups = self.collection(schema::BACKUPS);
+        let mut push = pushed(&Event::new(now, What::Repeated, None))?;
+        push.insert("merged", doc! { "$each": [repeat.as_str()], "$slice": -100 });
         backups
             .update_one(
                 doc! { "_id": of.as_str(), "merged": { "$ne": repeat.as_str() } },
-                doc! { "$inc": { "repeats": 1 }, "$push": { "merged": { "$each": [repeat.as_str()], "$slice": -100 } } },
+                doc! { "$inc": { "repeats": 1 }, "$push": push },
             )
             .await
             .map_err(Error::database(failed))?;
@@ -338,7 +397,7 @@ impl Store {
         documents.into_iter().map(read).collect()
     }
 
-    async fn find_backups(
+    pub(super) async fn find_backups(
         &self,
         filter: Document,
         sort: Document,
@@ -358,91 +417,10 @@ impl Store {
     }
 }
 
-fn written(change: Change) -> Result<(State, Document), Error> {
-    Ok(match change {
-        Change::Storing(storing) => (
-            State::Storing,
-            doc! { "progress": to_bson(&storing.progress)?, "waiting": Bson::Null },
-        ),
-        Change::Stored(stored, sha256) => (
-            State::Stored,
-            doc! {
-                "progress": to_bson(&stored.progress)?,
-                "findings": to_bson(&stored.findings)?,
-                "sha256": hex::encode(sha256),
-            },
-        ),
-        Change::Waiting(waiting) => (State::Waiting, doc! { "waiting": to_bson(&waiting.reason)? }),
-        Change::Rejected(rejected, sha256) => (
-            State::Rejected,
-            doc! {
-                "rejection": to_bson(&rejected.reason)?,
-                "progress": to_bson(&Progress::default())?,
-                "sha256": hex::encode(sha256),
-            },
-        ),
-    })
-}
-
-/// A backup's document as serde reads it.
-#[derive(Serialize, Deserialize)]
-struct Line {
-    _id: UploadId,
-    job: JobId,
-    #[serde(default)]
-    service: String,
-    file: String,
-    taken: DateTime,
-    arrived: DateTime,
-    size_bytes: i64,
-    state: String,
-    #[serde(default)]
-    progress: Progress,
-    #[serde(default)]
-    findings: Findings,
-    rejection: Option<Reason<RejectionCode>>,
-    waiting: Option<Reason<WaitCode>>,
-    begun: Option<DateTime>,
-    changed: DateTime,
-    sha256: Option<String>,
-    #[serde(default)]
-    repeats: u32,
-    #[serde(default)]
-    superseded: bool,
-    senders: Option<Senders>,
-}
-
-fn read(document: Document) -> Result<Backup, Error> {
-    let id = document.get_str("_id").unwrap_or("without an id").to_owned();
-    let unreadable = |why: String| Error::Unreadable { what: "backup", id: id.clone(), why };
-    let line: Line = from_document(document).map_err(&unreadable)?;
-    let time = |date: DateTime| {
-        Timestamp::from_millisecond(date.timestamp_millis())
-            .map_err(|error| unreadable(error.to_string()))
-    };
-    Ok(Backup {
-        upload: line._id,
-        job: line.job,
-        service: line.service,
-        file: line.file,
-        taken: time(line.taken)?,
-        arrived: time(line.arrived)?,
-        size_bytes: line.size_bytes.try_into().unwrap_or(0),
-        state: line
-            .state
-            .parse()
-            .map_err(|error: crate::backup::state::UnknownState| unreadable(error.to_string()))?,
-        progress: line.progress,
-        findings: line.findings,
-        rejection: line.rejection,
-        waiting: line.waiting,
-        begun: line.begun.map(time).transpose()?,
-        changed: time(line.changed)?,
-        sha256: line.sha256,
-        repeats: line.repeats,
-        superseded: line.superseded,
-        senders: line.senders,
-    })
+/// What is pushed when something happened.
+pub(super) fn pushed(event: &Event) -> Result<Document, Error> {
+    let each = [line::event(event)?];
+    Ok(doc! { "history": { "$each": each.to_vec(), "$slice": -history::KEPT } })
 }
 
 /// A time as the database keeps it.

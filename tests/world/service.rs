@@ -84,6 +84,11 @@ impl Service {
         service.resume().await.map(|()| service)
     }
 
+    /// What a configuration says that asks it for deletions.
+    pub(crate) fn connector(&self) -> String {
+        format!("[connector]\nurl = \"http://127.0.0.1:{}/connector/v1\"\n", self.port)
+    }
+
     /// Starts it again, and waits until it answers.
     pub(crate) async fn resume(&mut self) -> anyhow::Result<()> {
         let place = |name: &str| self.directory.join(name);

@@ -37,7 +37,39 @@ pub(in crate::portal) enum PasswordChange {
     Wait(u64),
 }
 
+/// Whether somebody knows the own password.
+pub(super) enum Known {
+    /// It was right.
+    Yes,
+    /// It was wrong.
+    No,
+    /// Too many wrong ones: come back after so many seconds.
+    Wait(u64),
+}
+
 impl SignedIn {
+    /// Asks for the own password again, so that a browser that was left alone does nothing grave.
+    pub(super) async fn knows(
+        &self,
+        request: &Request,
+        password: Secret,
+        subject: &str,
+    ) -> Result<Known, Error> {
+        let name = &self.account().name;
+        let begun = super::lock(&self.gate.throttle).begin(name, request.peer(), request.now());
+        if let Err(seconds) = begun {
+            return Ok(Known::Wait(seconds));
+        }
+        let hash = self.gate.store.account(name).await?.map(|(_, hash)| hash);
+        if !self.gate.passwords.verify(password, hash).await? {
+            let detail = Some("the current password was wrong".to_owned());
+            self.write_down(request, Action::Refused, subject, detail).await?;
+            return Ok(Known::No);
+        }
+        super::lock(&self.gate.throttle).succeed(name, request.peer());
+        Ok(Known::Yes)
+    }
+
     /// Changes one's own password. All other sessions of the account end.
     pub(in crate::portal) async fn change_own_password(
         &self,
@@ -45,18 +77,12 @@ impl SignedIn {
         current: Secret,
         new: Secret,
     ) -> Result<PasswordChange, Error> {
+        match self.knows(request, current, "/password").await? {
+            Known::Yes => {}
+            Known::No => return Ok(PasswordChange::Refused),
+            Known::Wait(seconds) => return Ok(PasswordChange::Wait(seconds)),
+        }
         let name = &self.account().name;
-        let begun = super::lock(&self.gate.throttle).begin(name, request.peer(), request.now());
-        if let Err(seconds) = begun {
-            return Ok(PasswordChange::Wait(seconds));
-        }
-        let hash = self.gate.store.account(name).await?.map(|(_, hash)| hash);
-        if !self.gate.passwords.verify(current, hash).await? {
-            let detail = Some("the current password was wrong".to_owned());
-            self.write_down(request, Action::Refused, "/password", detail).await?;
-            return Ok(PasswordChange::Refused);
-        }
-        super::lock(&self.gate.throttle).succeed(name, request.peer());
         let hash = self.gate.passwords.hash(new).await?;
         let _turn = self.gate.office_hours.lock().await;
         self.write_down(request, Action::PasswordChanged, "/password", None).await?;

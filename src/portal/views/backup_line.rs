@@ -2,7 +2,7 @@
 //! the condition of the data here.
 
 use crate::{
-    backup::{Progress, State},
+    backup::{Progress, State, retention::Status},
     portal::{
         Arriving,
         cells::{Cell, Head, Line, Nothing, Table, count, counted, size},
@@ -11,23 +11,10 @@ use crate::{
     store::backups::Backup,
 };
 
-/// maaiiconnect's words (Retention Status) for a backup in a state. Once the file
-/// is here, its upload is done, whatever became of it since.
-pub(super) fn cloud_status(state: State) -> &'static str {
-    match state {
-        State::Arriving => "Uploading backup...",
-        State::Arrived
-        | State::Claimed
-        | State::Storing
-        | State::Stored
-        | State::Waiting
-        | State::Rejected => "Backup uploaded",
-    }
-}
-
 /// Our words for the condition of the data here, and how good that is.
 pub(super) fn condition(backup: &Backup) -> (&'static str, String) {
     match backup.state {
+        State::Stored if backup.is_only_copy() => ("good", "Only copy".into()),
         State::Stored if !backup.findings.is_empty() => ("fair", "Stored, with findings".into()),
         State::Stored => ("good", "Stored".into()),
         State::Rejected if backup.superseded => ("plain", "Rejected, replaced since".into()),
@@ -95,7 +82,7 @@ fn line(backup: &Backup, zone: &Zone) -> Line {
             Cell::Text(backup.file.clone()),
             Cell::Number(size(backup.size_bytes)),
             files,
-            Cell::Text(cloud_status(backup.state).into()),
+            Cell::Text(backup.retention_status().words().into()),
             here,
         ],
     }
@@ -121,7 +108,7 @@ fn arriving_line(upload: &Arriving, zone: &Zone) -> Line {
             Cell::Text(upload.file.clone()),
             Cell::Empty,
             Cell::Empty,
-            Cell::Text(cloud_status(State::Arriving).into()),
+            Cell::Text(Status::Uploading.words().into()),
             here,
         ],
     }
@@ -194,14 +181,6 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-
-    #[test]
-    fn every_state_has_words_of_maaiiconnect() {
-        for state in State::ALL {
-            let words = ["Uploading backup...", "Backup uploaded"];
-            assert!(words.contains(&cloud_status(state)));
-        }
-    }
 
     #[test]
     fn a_page_is_out_of_date_once_an_upload_moves_on() {

@@ -6,10 +6,14 @@ use askama::Template;
 use serde::Serialize;
 use warp::reply::Response;
 
-use super::{ask, backup_line, receipt};
+use super::{
+    ask, backup_line,
+    deletion::{self, Standing},
+    receipt,
+};
 use crate::{
     accounts::DataType,
-    backup::{Readability, State, examined::DamagedMedium},
+    backup::{Readability, State, examined::DamagedMedium, retention::Status},
     portal::{
         answer,
         cells::{Pager, Table, count, counted, size},
@@ -46,9 +50,12 @@ struct BackupPage {
     job: String,
     service: String,
     cloud_status: &'static str,
+    path: String,
+    about: String,
+    standing: Standing,
     tone: &'static str,
     condition: String,
-    verdict: String,
+    verdict: deletion::Shown,
     reason: String,
     percent: Option<u8>,
     progress_text: String,
@@ -67,6 +74,7 @@ struct BackupPage {
     media_size: String,
     findings: Vec<Found>,
     receipt: Option<receipt::Shown>,
+    history: Vec<Happened>,
     readable: String,
     damaged: Vec<DamagedMedium>,
     damaged_more: u64,
@@ -81,6 +89,14 @@ struct Count {
     new: String,
     /// The view, filtered by this backup, where the account may see it.
     href: Option<String>,
+}
+
+/// Something that happened to a backup.
+struct Happened {
+    at: When,
+    what: &'static str,
+    by: String,
+    said: String,
 }
 
 /// What was found of one kind.
@@ -156,6 +172,7 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
     let backup = who.backup(&request, request.capture(0)).await?;
     let siblings = who.siblings(&backup).await?;
     let is_stored = backup.state == State::Stored;
+    let judged = who.verdict(&backup).await?;
     let receipt = if is_stored { who.receipt(&backup).await? } else { None };
     let brought = if is_stored { who.brought(&backup).await? } else { BTreeMap::new() };
     let readability = if is_stored { who.readability(&backup).await? } else { Default::default() };
@@ -168,10 +185,13 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
     shell.refresh_seconds = busy.then_some(REFRESH_SECONDS);
     answer::page(&BackupPage {
         shell,
-        cloud_status: backup_line::cloud_status(backup.state),
+        cloud_status: backup.retention_status().words(),
+        path: format!("/retention/backups/{}", backup.upload),
+        about: about(&backup),
+        standing: Standing::new(&who, &backup, &judged, &zone),
         tone,
         condition,
-        verdict: verdict(&backup),
+        verdict: deletion::Shown::new(&judged, who.is_administrator()),
         reason: reason(&backup),
         percent: (backup.state == State::Storing).then(|| backup.progress.percent()),
         progress_text: backup_line::progress_text(&backup.progress),
@@ -194,7 +214,8 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         media: counted(backup.progress.media, "file", "files"),
         media_size: size(backup.progress.media_bytes),
         findings: findings(&who, &backup),
-        receipt: receipt.map(|receipt| receipt::Shown::new(&receipt, &zone)),
+        receipt: receipt.map(|receipt| receipt::Shown::new(&receipt, &who, &zone)),
+        history: history(&backup, &zone),
         readable: readable(&readability),
         damaged_more: match damaged.len() {
             0 => 0,
@@ -223,7 +244,7 @@ pub(super) fn watched(arriving: &[crate::portal::Arriving], unfinished: &[Backup
     backup_line::signature(arriving, unfinished)
 }
 
-fn verdict(backup: &Backup) -> String {
+fn about(backup: &Backup) -> String {
     match backup.state {
         State::Stored if backup.findings.is_empty() => {
             "Every file was checked and every record is in the database.".into()
@@ -292,8 +313,19 @@ fn counts(who: &SignedIn, backup: &Backup, brought: &BTreeMap<String, u64>) -> V
     each.collect()
 }
 
+/// What happened to it, the newest first. Who, and why, only as far as everybody may know.
+fn history(backup: &Backup, zone: &Zone) -> Vec<Happened> {
+    let happened = backup.history.iter().rev().map(|event| Happened {
+        at: zone.show(event.at),
+        what: event.what.title(),
+        by: event.by.clone().unwrap_or_default(),
+        said: event.said.clone().unwrap_or_default(),
+    });
+    happened.collect()
+}
+
 /// What records of a dataset are called.
-fn dataset_title(dataset: Dataset) -> &'static str {
+pub(super) fn dataset_title(dataset: Dataset) -> &'static str {
     match dataset {
         Dataset::Call => "Calls",
         Dataset::Conference => "Conferences",

@@ -6,7 +6,7 @@ use crate::{
     portal::{
         answer, disposition,
         errors::Error,
-        gate::{SignedIn, TakenReceipt},
+        gate::{Administrator, Permit, SignedIn, TakenReceipt},
         request::Request,
         zone::{When, Zone},
     },
@@ -23,26 +23,30 @@ pub(super) struct Shown {
     pub(super) key: String,
     /// Where it is taken away.
     pub(super) path: String,
+    /// Whether the viewer may take the statement away.
+    pub(super) may_take: bool,
 }
 
 impl Shown {
-    pub(super) fn new(receipt: &Receipt, zone: &Zone) -> Self {
+    pub(super) fn new(receipt: &Receipt, who: &SignedIn, zone: &Zone) -> Self {
         Self {
             number: receipt.number,
             made: zone.show(receipt.made),
             sha256: receipt.id.to_string(),
             key: signer(receipt).map_or("unknown".to_owned(), |key| key.fingerprint()),
             path: format!("/retention/backups/{}/receipt", receipt.upload),
+            may_take: who.is_administrator(),
         }
     }
 }
 
-/// Sends the statement, byte for byte as it was signed.
+/// Sends the statement, byte for byte as it was signed. It names each file of the backup, and names of
+/// files may tell of people.
 pub(in crate::portal) async fn statement(
-    who: SignedIn,
+    administrator: Administrator,
     request: Request,
 ) -> Result<Response, Error> {
-    let taken = take(&who, &request).await?;
+    let taken = take(administrator.signed_in(), &request).await?;
     let mut response = answer::stream(taken.statement());
     let mut set = |name, value: &str| answer::set(&mut response, name, value);
     set(header::CONTENT_LENGTH, &taken.receipt.length_bytes.to_string());

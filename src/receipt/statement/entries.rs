@@ -133,6 +133,10 @@ mod tests {
             repeats: 0,
             superseded: false,
             senders: Some(Senders { authorized_keys: vec!["SHA256:x".into()], lines_by_hand: 0 }),
+            archive_kept: None,
+            history: Vec::new(),
+            overrides: Vec::new(),
+            deletion: None,
         }
     }
 

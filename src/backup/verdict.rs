@@ -1,0 +1,474 @@
+//! Safe to delete, or not yet: the verdict on a stored backup, with every reason.
+//!
+//! After *Delete from maaiiconnect* ours is the only copy. So each point below has to hold, and each
+//! answer is computed from facts that somebody has just looked up; what could not be looked up does
+//! not hold. Pure: facts in, verdict out. An administrator may take responsibility for a finding
+//! with a reason, and for nothing else: nobody can say that a backup is on two machines when it is
+//! on one.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{FindingKind, Findings, Progress, Readability, State};
+
+/// Something that has to hold before data may be deleted from maaiiconnect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Point {
+    /// The archive came complete and intact, and is kept where it has to be.
+    Intact,
+    /// Every entry was opened with a known key.
+    Opened,
+    /// Every record was read and counted.
+    Parsed,
+    /// Every reference to a medium has its medium.
+    Resolved,
+    /// Every medium can be played or shown.
+    Readable,
+    /// Every data node has it.
+    Copied,
+    /// There is a signed receipt.
+    Receipt,
+}
+
+impl Point {
+    /// Every point, in the order in which they are shown.
+    pub const ALL: [Self; 7] = [
+        Self::Intact,
+        Self::Opened,
+        Self::Parsed,
+        Self::Resolved,
+        Self::Readable,
+        Self::Copied,
+        Self::Receipt,
+    ];
+
+    /// As it is written down.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Intact => "intact",
+            Self::Opened => "opened",
+            Self::Parsed => "parsed",
+            Self::Resolved => "resolved",
+            Self::Readable => "readable",
+            Self::Copied => "copied",
+            Self::Receipt => "receipt",
+        }
+    }
+
+    /// What has to hold, for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Intact => "The archive is complete and intact",
+            Self::Opened => "Every entry was opened with a known key",
+            Self::Parsed => "Every record was read and counted",
+            Self::Resolved => "Every reference has its file",
+            Self::Readable => "Every file can be played or shown",
+            Self::Copied => "Every data node has it",
+            Self::Receipt => "There is a signed receipt",
+        }
+    }
+
+    /// Whether an administrator may take responsibility for it. What the sender got wrong will not
+    /// become right by waiting; what we have not done will.
+    pub fn may_be_overridden(self) -> bool {
+        matches!(self, Self::Parsed | Self::Resolved | Self::Readable)
+    }
+}
+
+/// Whether a point holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// It does.
+    Yes,
+    /// It does not, and an administrator takes responsibility for that.
+    Overridden,
+    /// Not yet: it is being seen to.
+    Pending,
+    /// It does not.
+    No,
+}
+
+/// A point, its answer and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Judged {
+    /// What has to hold.
+    pub point: Point,
+    /// Whether it does.
+    pub answer: Answer,
+    /// Why, in a sentence or two.
+    pub sentence: String,
+}
+
+/// Whether the archive is where it has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is kept as it was delivered (Offline mode).
+    Here,
+    /// It was removed once everything was in the database (Online mode alone).
+    Removed,
+    /// It should be kept, and is not there.
+    Missing,
+}
+
+/// The data nodes of the replica set, and which of them have a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nodes {
+    /// Those that have everything of it.
+    pub have_it: u32,
+    /// All of the replica set that hold data.
+    pub all: u32,
+}
+
+/// An administrator's word for a point that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// The point.
+    pub point: Point,
+    /// Why it is all right.
+    pub reason: String,
+    /// The account.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// All that a verdict is made from.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// The state of the backup.
+    pub state: State,
+    /// What was counted.
+    pub progress: &'a Progress,
+    /// What was remarkable.
+    pub findings: &'a Findings,
+    /// Where the archive is.
+    pub kept: Kept,
+    /// Which media can be read; nothing where that cannot be found out.
+    pub readability: Option<&'a Readability>,
+    /// Who has it; nothing where that cannot be found out.
+    pub nodes: Option<Nodes>,
+    /// The number of its receipt.
+    pub receipt: Option<u64>,
+    /// For what an administrator takes responsibility.
+    pub overrides: &'a [Override],
+}
+
+/// The verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    points: Vec<Judged>,
+}
+
+/// The proof that a backup was judged and found safe. It cannot be made otherwise.
+#[derive(Debug)]
+pub struct Cleared(());
+
+impl Verdict {
+    /// Judges a backup.
+    pub fn of(facts: &Facts<'_>) -> Self {
+        let judge = |point| {
+            let (answer, sentence) = answer(point, facts);
+            let word = facts.overrides.iter().rev().find(|word| word.point == point);
+            match word {
+                Some(word) if answer == Answer::No && point.may_be_overridden() => Judged {
+                    point,
+                    answer: Answer::Overridden,
+                    sentence: format!(
+                        "{sentence} {} takes responsibility: {}",
+                        word.by, word.reason
+                    ),
+                },
+                _ => Judged { point, answer, sentence },
+            }
+        };
+        Self { points: Point::ALL.into_iter().map(judge).collect() }
+    }
+
+    /// Whether its data may be deleted from maaiiconnect.
+    pub fn is_safe(&self) -> bool {
+        self.points.iter().all(|judged| matches!(judged.answer, Answer::Yes | Answer::Overridden))
+    }
+
+    /// The proof of that, for whoever deletes.
+    pub fn cleared(&self) -> Option<Cleared> {
+        self.is_safe().then_some(Cleared(()))
+    }
+
+    /// Every point with its answer.
+    pub fn points(&self) -> &[Judged] {
+        &self.points
+    }
+
+    /// Those that stand in the way.
+    pub fn in_the_way(&self) -> impl Iterator<Item = &Judged> {
+        self.points.iter().filter(|judged| matches!(judged.answer, Answer::No | Answer::Pending))
+    }
+
+    /// The verdict in a line.
+    pub fn words(&self) -> &'static str {
+        if self.is_safe() { "Safe to delete" } else { "Not yet" }
+    }
+}
+
+fn answer(point: Point, facts: &Facts<'_>) -> (Answer, String) {
+    if facts.state != State::Stored {
+        return match facts.state {
+            State::Rejected => (Answer::No, "The upload was rejected.".into()),
+            _ => (Answer::Pending, "It is not stored yet.".into()),
+        };
+    }
+    match point {
+        Point::Intact => intact(facts),
+        Point::Opened => opened(facts),
+        Point::Parsed => parsed(facts),
+        Point::Resolved => resolved(facts),
+        Point::Readable => readable(facts),
+        Point::Copied => copied(facts.nodes),
+        Point::Receipt => match facts.receipt {
+            Some(number) => (Answer::Yes, format!("Receipt {number} is signed.")),
+            None => (Answer::Pending, "It has no receipt yet.".into()),
+        },
+    }
+}
+
+fn intact(facts: &Facts<'_>) -> (Answer, String) {
+    let entries = facts.progress.entries_total;
+    let checked = format!("All {entries} entries passed their checksums");
+    match facts.kept {
+        Kept::Here => (Answer::Yes, format!("{checked}, and the archive is kept.")),
+        Kept::Removed => {
+            (Answer::Yes, format!("{checked}; the archive was removed once all was stored."))
+        }
+        Kept::Missing => {
+            let sentence = "The archive should be kept and is not there. Upload it again: it is \
+                            put back in its place.";
+            (Answer::No, sentence.to_owned())
+        }
+    }
+}
+
+fn opened(facts: &Facts<'_>) -> (Answer, String) {
+    let open = facts.findings.count(FindingKind::Unencrypted);
+    let sentence = match open {
+        0 => "Every entry was encrypted, and opened.".to_owned(),
+        _ => format!("Every entry was opened. {}", FindingKind::Unencrypted.sentence(open)),
+    };
+    (Answer::Yes, sentence)
+}
+
+fn parsed(facts: &Facts<'_>) -> (Answer, String) {
+    let count = facts.findings.count(FindingKind::NotJson);
+    if count > 0 {
+        return (Answer::No, FindingKind::NotJson.sentence(count));
+    }
+    let mut sentence = format!("{} records were read.", facts.progress.records_total());
+    for kind in [FindingKind::KeptAsText, FindingKind::UnknownDataset] {
+        let count = facts.findings.count(kind);
+        if count > 0 {
+            sentence.push(' ');
+            sentence.push_str(&kind.sentence(count));
+        }
+    }
+    (Answer::Yes, sentence)
+}
+
+fn resolved(facts: &Facts<'_>) -> (Answer, String) {
+    let sentences: Vec<String> = [FindingKind::MissingMedium, FindingKind::SizeDiffers]
+        .into_iter()
+        .map(|kind| (kind, facts.findings.count(kind)))
+        .filter(|(_, count)| *count > 0)
+        .map(|(kind, count)| kind.sentence(count))
+        .collect();
+    if sentences.is_empty() {
+        (Answer::Yes, "Every file that a record names is there, in its size.".into())
+    } else {
+        (Answer::No, sentences.join(" "))
+    }
+}
+
+fn readable(facts: &Facts<'_>) -> (Answer, String) {
+    let Some(found) = facts.readability else {
+        return (Answer::No, "It cannot be found out which files can be read.".into());
+    };
+    if found.total() == 0 && facts.progress.media > 0 {
+        let sentence =
+            "The files were not looked at: with Offline mode alone they stay in the archive.";
+        return (Answer::No, sentence.into());
+    }
+    if found.waiting > 0 {
+        let done = found.total() - found.waiting;
+        return (
+            Answer::Pending,
+            format!("{done} of {} files were looked at so far.", found.total()),
+        );
+    }
+    if found.damaged > 0 {
+        let named: Vec<&str> = found.examples.iter().map(|medium| medium.entry.as_str()).collect();
+        let damaged = found.damaged;
+        return (Answer::No, format!("{damaged} cannot be played or shown: {}.", named.join(", ")));
+    }
+    let mut sentence = match found.readable + found.readable_in_part {
+        0 => "There are no pictures, sounds or documents to be read.".to_owned(),
+        whole => format!("{whole} were decoded to their end."),
+    };
+    if found.readable_in_part > 0 {
+        let part = found.readable_in_part;
+        sentence.push_str(&format!(" Of {part} of them a part cannot be decoded here."));
+    }
+    if found.not_examined > 0 {
+        let kinds = found.not_examined;
+        sentence.push_str(&format!(" {kinds} are of kinds that are not decoded, such as text."));
+    }
+    (Answer::Yes, sentence)
+}
+
+fn copied(nodes: Option<Nodes>) -> (Answer, String) {
+    match nodes {
+        None => (Answer::No, "It cannot be found out which data nodes have it.".into()),
+        Some(Nodes { have_it, all }) if have_it >= all && all > 0 => {
+            (Answer::Yes, format!("Stored on {have_it} of {all}."))
+        }
+        Some(Nodes { have_it, all }) => {
+            let sentence =
+                format!("Stored on {have_it} of {all}. The others follow by themselves.");
+            (Answer::Pending, sentence)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::examined::DamagedMedium, *};
+
+    struct Case {
+        state: State,
+        findings: Findings,
+        kept: Kept,
+        readability: Option<Readability>,
+        nodes: Option<Nodes>,
+        receipt: Option<u64>,
+        overrides: Vec<Override>,
+    }
+
+    impl Case {
+        fn good() -> Self {
+            Self {
+                state: State::Stored,
+                findings: Findings::default(),
+                kept: Kept::Here,
+                readability: Some(Readability { readable: 3, ..Readability::default() }),
+                nodes: Some(Nodes { have_it: 2, all: 2 }),
+                receipt: Some(7),
+                overrides: Vec::new(),
+            }
+        }
+
+        fn verdict(&self) -> Verdict {
+            Verdict::of(&Facts {
+                state: self.state,
+                progress: &Progress::default(),
+                findings: &self.findings,
+                kept: self.kept,
+                readability: self.readability.as_ref(),
+                nodes: self.nodes,
+                receipt: self.receipt,
+                overrides: &self.overrides,
+            })
+        }
+
+        fn found(mut self, kind: FindingKind) -> Self {
+            self.findings.note(kind, "x");
+            self
+        }
+    }
+
+    fn word(point: Point) -> Override {
+        let (reason, by) = ("They are thumbnails.".into(), "Admin".into());
+        Override { point, reason, by, at: Timestamp::UNIX_EPOCH }
+    }
+
+    #[test]
+    fn each_point_alone_stands_in_the_way() {
+        use Answer::{No, Pending};
+        let medium = DamagedMedium { entry: "a.png".into(), why: "It is cut off.".into() };
+        let damaged = Readability { damaged: 1, examples: vec![medium], ..Readability::default() };
+        let waiting = Readability { waiting: 1, ..Readability::default() };
+        let table: Vec<(Point, Answer, Case)> = vec![
+            (Point::Intact, No, Case { kept: Kept::Missing, ..Case::good() }),
+            (Point::Parsed, No, Case::good().found(FindingKind::NotJson)),
+            (Point::Resolved, No, Case::good().found(FindingKind::MissingMedium)),
+            (Point::Resolved, No, Case::good().found(FindingKind::SizeDiffers)),
+            (Point::Readable, No, Case { readability: None, ..Case::good() }),
+            (Point::Readable, No, Case { readability: Some(damaged), ..Case::good() }),
+            (Point::Readable, Pending, Case { readability: Some(waiting), ..Case::good() }),
+            (Point::Copied, No, Case { nodes: None, ..Case::good() }),
+            (
+                Point::Copied,
+                Pending,
+                Case { nodes: Some(Nodes { have_it: 1, all: 2 }), ..Case::good() },
+            ),
+            (
+                Point::Copied,
+                Pending,
+                Case { nodes: Some(Nodes { have_it: 0, all: 0 }), ..Case::good() },
+            ),
+            (Point::Receipt, Pending, Case { receipt: None, ..Case::good() }),
+        ];
+        assert!(Case::good().verdict().is_safe());
+        for (point, answer, case) in table {
+            let verdict = case.verdict();
+            let found: Vec<_> =
+                verdict.in_the_way().map(|judged| (judged.point, judged.answer)).collect();
+            assert_eq!(found, [(point, answer)], "{verdict:?}");
+            assert!(!verdict.is_safe() && verdict.cleared().is_none());
+        }
+    }
+
+    #[test]
+    fn what_is_remarkable_and_harmless_is_told_and_stands_in_nobodys_way() {
+        for kind in [
+            FindingKind::Unencrypted,
+            FindingKind::KeptAsText,
+            FindingKind::UnknownDataset,
+            FindingKind::UnreferencedMedium,
+        ] {
+            assert!(Case::good().found(kind).verdict().is_safe(), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_stored_is_never_safe() {
+        for state in State::ALL.into_iter().filter(|state| *state != State::Stored) {
+            let mut case = Case { state, ..Case::good() };
+            case.overrides = Point::ALL.into_iter().map(word).collect();
+            let verdict = case.verdict();
+            assert!(!verdict.is_safe(), "{state}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn responsibility_can_be_taken_for_findings_alone() {
+        let missing = || Case::good().found(FindingKind::MissingMedium);
+        let mut case = missing();
+        case.overrides = vec![word(Point::Parsed)];
+        assert!(!case.verdict().is_safe(), "a word for another point");
+        case.overrides = vec![word(Point::Resolved)];
+        let verdict = case.verdict();
+        assert!(verdict.is_safe());
+        let said = &verdict.points()[3];
+        assert_eq!(said.answer, Answer::Overridden);
+        assert!(said.sentence.ends_with("Admin takes responsibility: They are thumbnails."));
+
+        let one = Some(Nodes { have_it: 1, all: 2 });
+        for mut case in [
+            Case { nodes: one, ..missing() },
+            Case { receipt: None, ..missing() },
+            Case { kept: Kept::Missing, ..missing() },
+        ] {
+            case.overrides = Point::ALL.into_iter().map(word).collect();
+            assert!(!case.verdict().is_safe(), "{:?}", case.verdict());
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! A backup's document: how it is written and read.
+
+use bson::{Bson, DateTime, Document, doc};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Backup, Change, Error, date, from_document, to_bson};
+use crate::backup::{
+    Findings, JobId, Progress, Reason, RejectionCode, Senders, State, UploadId, WaitCode,
+    history::{Event, What},
+    retention::{Deletion, Status, Step},
+    verdict::{Override, Point},
+};
+
+pub(super) fn written(change: Change) -> Result<(State, Document), Error> {
+    Ok(match change {
+        Change::Storing(storing) => (
+            State::Storing,
+            doc! { "progress": to_bson(&storing.progress)?, "waiting": Bson::Null },
+        ),
+        Change::Stored(stored, sha256) => (
+            State::Stored,
+            doc! {
+                "progress": to_bson(&stored.progress)?,
+                "findings": to_bson(&stored.findings)?,
+                "sha256": hex::encode(sha256),
+            },
+        ),
+        Change::Waiting(waiting) => (State::Waiting, doc! { "waiting": to_bson(&waiting.reason)? }),
+        Change::Rejected(rejected, sha256) => (
+            State::Rejected,
+            doc! {
+                "rejection": to_bson(&rejected.reason)?,
+                "progress": to_bson(&Progress::default())?,
+                "sha256": hex::encode(sha256),
+            },
+        ),
+    })
+}
+
+/// A backup's document as serde reads it.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    _id: UploadId,
+    job: JobId,
+    #[serde(default)]
+    service: String,
+    file: String,
+    taken: DateTime,
+    arrived: DateTime,
+    size_bytes: i64,
+    state: String,
+    #[serde(default)]
+    progress: Progress,
+    #[serde(default)]
+    findings: Findings,
+    rejection: Option<Reason<RejectionCode>>,
+    waiting: Option<Reason<WaitCode>>,
+    begun: Option<DateTime>,
+    changed: DateTime,
+    sha256: Option<String>,
+    #[serde(default)]
+    repeats: u32,
+    #[serde(default)]
+    superseded: bool,
+    senders: Option<Senders>,
+    archive_kept: Option<bool>,
+    #[serde(default)]
+    history: Vec<EventLine>,
+    #[serde(default)]
+    overrides: Vec<OverrideLine>,
+    deletion: Option<DeletionLine>,
+}
+
+/// An event as it is written.
+#[derive(Serialize, Deserialize)]
+struct EventLine {
+    at: DateTime,
+    what: What,
+    by: Option<String>,
+    said: Option<String>,
+}
+
+/// An administrator's word as it is written.
+#[derive(Serialize, Deserialize)]
+struct OverrideLine {
+    point: Point,
+    reason: String,
+    by: String,
+    at: DateTime,
+}
+
+/// A deletion as it is written.
+#[derive(Serialize, Deserialize)]
+struct DeletionLine {
+    status: Status,
+    by: String,
+    asked: DateTime,
+    changed: DateTime,
+    #[serde(default)]
+    passed_on: bool,
+    why: Option<String>,
+}
+
+/// What is pushed to the history.
+pub(in crate::store) fn event(event: &Event) -> Result<Bson, Error> {
+    let Event { at, what, by, said } = event.clone();
+    to_bson(&EventLine { at: date(at), what, by, said })
+}
+
+/// What is pushed to the overrides.
+pub(in crate::store) fn word(word: &Override) -> Result<Bson, Error> {
+    let Override { point, reason, by, at } = word.clone();
+    to_bson(&OverrideLine { point, reason, by, at: date(at) })
+}
+
+/// What is set as the deletion.
+pub(in crate::store) fn deletion(deletion: &Deletion) -> Result<Bson, Error> {
+    let (passed_on, why) = match &deletion.step {
+        Step::Deleting(deleting) => (deleting.is_passed_on(), None),
+        Step::Failed(failed) => (false, Some(failed.why.clone())),
+        Step::Completed(_) => (false, None),
+    };
+    to_bson(&DeletionLine {
+        status: deletion.step.status(),
+        by: deletion.by.clone(),
+        asked: date(deletion.asked),
+        changed: date(deletion.changed),
+        passed_on,
+        why,
+    })
+}
+
+pub(super) fn read(document: Document) -> Result<Backup, Error> {
+    let id = document.get_str("_id").unwrap_or("without an id").to_owned();
+    let unreadable = |why: String| Error::Unreadable { what: "backup", id: id.clone(), why };
+    let line: Line = from_document(document).map_err(&unreadable)?;
+    let time = |date: DateTime| {
+        Timestamp::from_millisecond(date.timestamp_millis())
+            .map_err(|error| unreadable(error.to_string()))
+    };
+    Ok(Backup {
+        upload: line._id,
+        job: line.job,
+        service: line.service,
+        file: line.file,
+        taken: time(line.taken)?,
+        arrived: time(line.arrived)?,
+        size_bytes: line.size_bytes.try_into().unwrap_or(0),
+        state: line
+            .state
+            .parse()
+            .map_err(|error: crate::backup::state::UnknownState| unreadable(error.to_string()))?,
+        progress: line.progress,
+        findings: line.findings,
+        rejection: line.rejection,
+        waiting: line.waiting,
+        begun: line.begun.map(time).transpose()?,
+        changed: time(line.changed)?,
+        sha256: line.sha256,
+        repeats: line.repeats,
+        superseded: line.superseded,
+        senders: line.senders,
+        archive_kept: line.archive_kept,
+        history: line
+            .history
+            .into_iter()
+            .map(|EventLine { at, what, by, said }| Ok(Event { at: time(at)?, what, by, said }))
+            .collect::<Result<_, Error>>()?,
+        overrides: line
+            .overrides
+            .into_iter()
+            .map(|OverrideLine { point, reason, by, at }| {
+                Ok(Override { point, reason, by, at: time(at)? })
+            })
+            .collect::<Result<_, Error>>()?,
+        deletion: line.deletion.map(read_deletion).transpose().map_err(&unreadable)?,
+    })
+}
+
+fn read_deletion(line: DeletionLine) -> Result<Deletion, String> {
+    let time = |date: DateTime| {
+        Timestamp::from_millisecond(date.timestamp_millis()).map_err(|error| error.to_string())
+    };
+    let status = line.status;
+    let step = Step::read(status, line.passed_on, line.why)
+        .ok_or_else(|| format!("{status} is stored nowhere"))?;
+    Ok(Deletion { by: line.by, asked: time(line.asked)?, step, changed: time(line.changed)? })
+}

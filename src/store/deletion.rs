@@ -1,0 +1,89 @@
+//! The deletion of a backup's data from maaiiconnect, and what administrators took responsibility
+//! for. Each change is acknowledged by most members and is in the backup's history.
+
+use bson::{Document, doc};
+
+use super::{
+    Error, Store,
+    backups::{Backup, line, pushed},
+    schema,
+};
+use crate::backup::{
+    State, UploadId,
+    history::Event,
+    retention::{Deletion, Status},
+    verdict::Override,
+};
+
+impl Store {
+    /// Writes down how far a deletion is, over the status that it was thought to have.
+    ///
+    /// Returns false, and changes nothing, if the backup has another status by now.
+    pub async fn change_deletion(
+        &self,
+        upload: &UploadId,
+        from: Status,
+        deletion: &Deletion,
+        event: &Event,
+    ) -> Result<bool, Error> {
+        let mut filter = doc! { "_id": upload.as_str(), "state": State::Stored.as_str() };
+        match from {
+            Status::Uploading | Status::Uploaded => {
+                filter.insert("deletion", doc! { "$exists": false });
+            }
+            Status::Deleting | Status::Failed | Status::Completed => {
+                filter.insert("deletion.status", from.as_str());
+            }
+        }
+        let set = doc! { "deletion": line::deletion(deletion)? };
+        self.write_line(filter, set, doc! {}, event).await
+    }
+
+    /// Writes down for what somebody takes responsibility.
+    pub async fn take_responsibility(
+        &self,
+        upload: &UploadId,
+        word: &Override,
+        event: &Event,
+    ) -> Result<bool, Error> {
+        let filter = doc! { "_id": upload.as_str(), "state": State::Stored.as_str() };
+        let pushed = doc! { "overrides": line::word(word)? };
+        self.write_line(filter, doc! {}, pushed, event).await
+    }
+
+    /// Backups whose data is being deleted from maaiiconnect, the oldest first.
+    pub async fn deletions(&self) -> Result<Vec<Backup>, Error> {
+        let filter = doc! { "deletion.status": Status::Deleting.as_str() };
+        self.find_backups(filter, doc! { "_id": 1 }, 0).await
+    }
+
+    /// Writes down that maaiiconnect was asked for a deletion that goes on.
+    pub async fn note_passed_on(&self, upload: &UploadId) -> Result<(), Error> {
+        let wanted = doc! { "_id": upload.as_str(), "deletion.status": Status::Deleting.as_str() };
+        self.collection(schema::BACKUPS)
+            .update_one(wanted, doc! { "$set": { "deletion.passed_on": true } })
+            .await
+            .map_err(Error::database("note that a deletion was asked for"))?;
+        Ok(())
+    }
+
+    async fn write_line(
+        &self,
+        filter: Document,
+        set: Document,
+        mut push: Document,
+        event: &Event,
+    ) -> Result<bool, Error> {
+        push.extend(pushed(event)?);
+        let mut update = doc! { "$push": push };
+        if !set.is_empty() {
+            update.insert("$set", set);
+        }
+        let outcome = self
+            .collection(schema::BACKUPS)
+            .update_one(filter, update)
+            .await
+            .map_err(Error::database("write to the line of a backup"))?;
+        Ok(outcome.matched_count == 1)
+    }
+}
