@@ -17,11 +17,12 @@
 //! 7. [`sftp`] prepares the OpenSSH server that uploads come through.
 //! 8. [`portal`] shows what is kept, to those who may see it.
 //! 9. [`examine`] has each medium decoded, in a process of its own.
-//! 10. [`health`] asks every part how it is, and [`alerts`] tells whoever has to hear of it.
+//! 10. [`connector`] asks maaiiconnect to delete what a backup held, once somebody has said so.
+//! 11. [`health`] asks every part how it is, and [`alerts`] tells whoever has to hear of it.
 //!
 //! [`backup`] says what a backup is and which states it goes through. Below
 //! everything lie [`config`], [`accounts`], [`audit`], [`format`](mod@format),
-//! [`files`] and [`cause`]; above everything [`cli`], [`setup`], [`trial`] and
+//! [`files`], [`trust`] and [`cause`]; above everything [`cli`], [`setup`], [`trial`] and
 //! [`appliance`]. Arrows point down only.
 
 pub mod appliance;

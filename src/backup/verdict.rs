@@ -307,11 +307,14 @@ fn readable(facts: &Facts<'_>) -> (Answer, String) {
     if found.damaged > 0 {
         let named: Vec<&str> = found.examples.iter().map(|medium| medium.entry.as_str()).collect();
         let damaged = found.damaged;
-        return (Answer::No, format!("{damaged} cannot be played or shown: {}.", named.join(", ")));
+        return (
+            Answer::No,
+            format!("{damaged} files cannot be played or shown: {}.", named.join(", ")),
+        );
     }
     let mut sentence = match found.readable + found.readable_in_part {
         0 => "There are no pictures, sounds or documents to be read.".to_owned(),
-        whole => format!("{whole} were decoded to their end."),
+        whole => format!("{whole} files were decoded to their end."),
     };
     if found.readable_in_part > 0 {
         let part = found.readable_in_part;

@@ -106,27 +106,27 @@ impl Client {
     async fn ask(&self, path: &str, body: Option<serde_json::Value>) -> Result<Asked, Error> {
         let (this, url) =
             (self.clone(), format!("{}{path}", self.section.url.trim_end_matches('/')));
-        let asking = tokio::task::spawn_blocking(move || this.exchange(url, body));
+        let asking = tokio::task::spawn_blocking(move || this.exchange(&url, body.as_ref()));
         asking.await.map_err(|_| Error::CutOff)?
     }
 
-    fn exchange(&self, url: String, body: Option<serde_json::Value>) -> Result<Asked, Error> {
+    fn exchange(&self, url: &str, body: Option<&serde_json::Value>) -> Result<Asked, Error> {
         let agent = self.agent()?;
         let token = self.secrets.connector_token()?;
         let authorization = zeroize::Zeroizing::new(format!("Bearer {}", token.reveal()));
         let answer = match body {
             Some(body) => agent
-                .post(&url)
+                .post(url)
                 .header("Authorization", &*authorization)
                 .header("Content-Type", "application/json")
                 .send(body.to_string()),
-            None => agent.get(&url).header("Authorization", &*authorization).call(),
+            None => agent.get(url).header("Authorization", &*authorization).call(),
         };
-        let reach = |source| Error::Reach { url: url.clone(), source: Box::new(source) };
+        let reach = |source| Error::Reach { url: url.to_owned(), source: Box::new(source) };
         let mut answer = answer.map_err(reach)?;
         let status = answer.status().as_u16();
         let body = answer.body_mut().with_config().limit(ANSWER_LIMIT_BYTES).read_to_string();
-        understood(&url, status, &body.map_err(reach)?)
+        understood(url, status, &body.map_err(reach)?)
     }
 
     fn agent(&self) -> Result<ureq::Agent, Error> {
