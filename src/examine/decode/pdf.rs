@@ -31,7 +31,7 @@ pub(super) fn read(medium: &mut Medium) -> Result<Extent, Fault> {
     let bytes = medium.whole(MOST_BYTES)?;
     let bytes =
         bytes.ok_or_else(|| Fault::Unexamined(format!("larger than {MOST_BYTES} bytes")))?;
-    check_index(&bytes)?;
+    let has_index = check_index(&bytes)?;
     let pdf = Pdf::new(Arc::new(bytes)).map_err(|error| match error {
         LoadPdfError::Decryption(_) => Fault::Unexamined("it is protected with a password".into()),
         LoadPdfError::Invalid => Fault::Damaged("its index cannot be read".into()),
@@ -61,15 +61,23 @@ pub(super) fn read(medium: &mut Medium) -> Result<Extent, Fault> {
     if undecoded > 0 {
         how_far.push_str(&format!(" but for {undecoded} of a kind that is not"));
     }
-    Ok(Extent { whole: undecoded == 0, how_far })
+    if !has_index {
+        how_far.push_str("; without an index, so that nothing tells whether an object is missing");
+    }
+    Ok(Extent { whole: undecoded == 0 && has_index, how_far })
 }
 
-/// Whether the end names a place where an index begins.
-fn check_index(bytes: &[u8]) -> Result<(), Fault> {
+/// Whether the end names a place where an index begins. Some programs write none, and readers find
+/// the objects all the same: such a document has to end as one ends.
+fn check_index(bytes: &[u8]) -> Result<bool, Fault> {
     let damaged = |why: &str| Fault::Damaged(why.to_owned());
     let tail = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
     let word = b"startxref";
-    let place = memchr::memmem::rfind(tail, word).ok_or_else(Fault::cut)?;
+    let Some(place) = memchr::memmem::rfind(tail, word) else {
+        let has_trailer = memchr::memmem::find(tail, b"trailer").is_some();
+        let ends = has_trailer && tail.trim_ascii_end().ends_with(b"%%EOF");
+        return if ends { Ok(false) } else { Err(Fault::cut()) };
+    };
     let rest = tail[place + word.len()..].trim_ascii_start();
     if memchr::memmem::find(rest, b"%%EOF").is_none() {
         return Err(Fault::cut());
@@ -83,8 +91,10 @@ fn check_index(bytes: &[u8]) -> Result<(), Fault> {
         at.starts_with(b"xref") || at.first().is_some_and(u8::is_ascii_digit)
     };
     match place {
-        Some(place) if index(place) => check_table(bytes, place),
-        Some(place) if index(start.saturating_add(place)) => check_table(bytes, start + place),
+        Some(place) if index(place) => check_table(bytes, place).map(|()| true),
+        Some(place) if index(start.saturating_add(place)) => {
+            check_table(bytes, start + place).map(|()| true)
+        }
         _ => Err(damaged("its index is not where the end of the document says")),
     }
 }

@@ -41,6 +41,12 @@ const WHOLE: &[(&str, MediumKind, bool, &str)] = &[
     ("h264-vorbis.mkv", MediumKind::Matroska, false, "sound decoded, 27 packets"),
     ("vp8-opus.webm", MediumKind::Matroska, false, "VP8 video read but not decoded"),
     ("two-pages.pdf", MediumKind::Pdf, true, "2 pages, 10 objects, 3 streams decoded"),
+    (
+        "no-index.pdf",
+        MediumKind::Pdf,
+        false,
+        "1 page, 4 objects, 1 streams decoded; without an index",
+    ),
     ("letter.docx", MediumKind::Word, true, "2 members have their checksums"),
 ];
 
