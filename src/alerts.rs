@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use crate::files::Failed as Error;
 use crate::{
     cause::chain,
     files,
@@ -47,18 +48,6 @@ const VERSION: u32 = 1;
 
 /// How often the queue is looked through while something is in it.
 const LOOK: Duration = Duration::from_secs(2);
-
-/// What went wrong with alerts as a whole.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {operation} {}", path.display())]
-pub struct Error {
-    /// What was to be done.
-    pub operation: &'static str,
-    /// The file.
-    pub path: PathBuf,
-    /// Why.
-    pub source: io::Error,
-}
 
 /// Why an alert could not be delivered.
 #[derive(Debug, thiserror::Error)]

@@ -5,10 +5,22 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+/// What went wrong with a file or a directory of ours.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation} {}", path.display())]
+pub struct Failed {
+    /// What was to be done.
+    pub operation: &'static str,
+    /// The file or directory.
+    pub path: PathBuf,
+    /// Why it failed.
+    pub source: io::Error,
+}
 
 /// Writes `contents` to `path` so that a reader sees the old file or the new one.
 ///

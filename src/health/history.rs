@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 
+pub use crate::files::Failed as Error;
+
 /// The version of a line.
 const VERSION: u32 = 1;
 
@@ -50,18 +52,6 @@ const KEPT: [&str; 8] = [
     "clock_offset_seconds",
     "backup_size_bytes",
 ];
-
-/// What went wrong with the history.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {operation} {}", path.display())]
-pub struct Error {
-    /// What was to be done.
-    pub operation: &'static str,
-    /// The file.
-    pub path: PathBuf,
-    /// Why.
-    pub source: io::Error,
-}
 
 #[derive(Serialize, Deserialize)]
 struct Line {

@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -19,23 +19,13 @@ use super::{
 };
 use crate::files;
 
+pub use crate::files::Failed as Error;
+
 /// The version of the files.
 const VERSION: u32 = 1;
 
 /// Permissions of the files: they name backups, and are for root.
 const MODE: u32 = 0o600;
-
-/// What went wrong with the notes.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {operation} {}", path.display())]
-pub struct Error {
-    /// What was to be done.
-    pub operation: &'static str,
-    /// The file.
-    pub path: PathBuf,
-    /// Why.
-    pub source: io::Error,
-}
 
 /// Since when each check is as it is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

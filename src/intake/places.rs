@@ -22,17 +22,7 @@ use crate::{
     store::backups::Backup,
 };
 
-/// What went wrong with a directory or an archive on our own disk.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {operation} {}", path.display())]
-pub struct Error {
-    /// What was to be done.
-    pub operation: &'static str,
-    /// The file or directory.
-    pub path: PathBuf,
-    /// Why it failed.
-    pub source: io::Error,
-}
+pub use crate::files::Failed as Error;
 
 /// The directories of the appliance's state.
 #[derive(Clone, Debug)]
