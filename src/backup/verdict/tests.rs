@@ -1,0 +1,133 @@
+//! Verdicts as tables of facts and answers.
+
+use super::{super::examined::DamagedMedium, *};
+
+struct Case {
+    state: State,
+    findings: Findings,
+    kept: Kept,
+    readability: Option<Readability>,
+    nodes: Option<Nodes>,
+    receipt: Option<u64>,
+    overrides: Vec<Override>,
+}
+
+impl Case {
+    fn good() -> Self {
+        Self {
+            state: State::Stored,
+            findings: Findings::default(),
+            kept: Kept::Here,
+            readability: Some(Readability { readable: 3, ..Readability::default() }),
+            nodes: Some(Nodes { have_it: 2, all: 2 }),
+            receipt: Some(7),
+            overrides: Vec::new(),
+        }
+    }
+
+    fn verdict(&self) -> Verdict {
+        Verdict::of(&Facts {
+            state: self.state,
+            progress: &Progress::default(),
+            findings: &self.findings,
+            kept: self.kept,
+            readability: self.readability.as_ref(),
+            nodes: self.nodes,
+            receipt: self.receipt,
+            overrides: &self.overrides,
+        })
+    }
+
+    fn found(mut self, kind: FindingKind) -> Self {
+        self.findings.note(kind, "x");
+        self
+    }
+}
+
+fn word(point: Point) -> Override {
+    let (reason, by) = ("They are thumbnails.".into(), "Admin".into());
+    Override { point, reason, by, at: Timestamp::UNIX_EPOCH }
+}
+
+#[test]
+fn each_point_alone_stands_in_the_way() {
+    use Answer::{No, Pending};
+    let medium = DamagedMedium { entry: "a.png".into(), why: "It is cut off.".into() };
+    let damaged = Readability { damaged: 1, examples: vec![medium], ..Readability::default() };
+    let waiting = Readability { waiting: 1, ..Readability::default() };
+    let table: Vec<(Point, Answer, Case)> = vec![
+        (Point::Intact, No, Case { kept: Kept::Missing, ..Case::good() }),
+        (Point::Parsed, No, Case::good().found(FindingKind::NotJson)),
+        (Point::Resolved, No, Case::good().found(FindingKind::MissingMedium)),
+        (Point::Resolved, No, Case::good().found(FindingKind::SizeDiffers)),
+        (Point::Readable, No, Case { readability: None, ..Case::good() }),
+        (Point::Readable, No, Case { readability: Some(damaged), ..Case::good() }),
+        (Point::Readable, Pending, Case { readability: Some(waiting), ..Case::good() }),
+        (Point::Copied, No, Case { nodes: None, ..Case::good() }),
+        (
+            Point::Copied,
+            Pending,
+            Case { nodes: Some(Nodes { have_it: 1, all: 2 }), ..Case::good() },
+        ),
+        (
+            Point::Copied,
+            Pending,
+            Case { nodes: Some(Nodes { have_it: 0, all: 0 }), ..Case::good() },
+        ),
+        (Point::Receipt, Pending, Case { receipt: None, ..Case::good() }),
+    ];
+    assert!(Case::good().verdict().is_safe());
+    for (point, answer, case) in table {
+        let verdict = case.verdict();
+        let found: Vec<_> =
+            verdict.in_the_way().map(|judged| (judged.point, judged.answer)).collect();
+        assert_eq!(found, [(point, answer)], "{verdict:?}");
+        assert!(!verdict.is_safe() && verdict.cleared().is_none());
+    }
+}
+
+#[test]
+fn what_is_remarkable_and_harmless_is_told_and_stands_in_nobodys_way() {
+    for kind in [
+        FindingKind::Unencrypted,
+        FindingKind::KeptAsText,
+        FindingKind::UnknownDataset,
+        FindingKind::UnreferencedMedium,
+    ] {
+        assert!(Case::good().found(kind).verdict().is_safe(), "{kind:?}");
+    }
+}
+
+#[test]
+fn what_is_not_stored_is_never_safe() {
+    for state in State::ALL.into_iter().filter(|state| *state != State::Stored) {
+        let mut case = Case { state, ..Case::good() };
+        case.overrides = Point::ALL.into_iter().map(word).collect();
+        let verdict = case.verdict();
+        assert!(!verdict.is_safe(), "{state}: {verdict:?}");
+    }
+}
+
+#[test]
+fn responsibility_can_be_taken_for_findings_alone() {
+    let missing = || Case::good().found(FindingKind::MissingMedium);
+    let mut case = missing();
+    case.overrides = vec![word(Point::Parsed)];
+    assert!(!case.verdict().is_safe(), "a word for another point");
+    case.overrides = vec![word(Point::Resolved)];
+    let verdict = case.verdict();
+    assert!(verdict.is_safe());
+    let said = &verdict.points()[3];
+    assert_eq!(said.answer, Answer::Overridden);
+    assert!(said.sentence.ends_with("Admin takes responsibility: They are thumbnails."));
+
+    let one = Some(Nodes { have_it: 1, all: 2 });
+    for mut case in [
+        Case { nodes: one, ..missing() },
+        Case { receipt: None, ..missing() },
+        Case { kept: Kept::Missing, ..missing() },
+    ] {
+        case.overrides = Point::ALL.into_iter().map(word).collect();
+        assert!(!case.verdict().is_safe(), "{:?}", case.verdict());
+    }
+}
