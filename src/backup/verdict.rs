@@ -305,12 +305,10 @@ fn readable(facts: &Facts<'_>) -> (Answer, String) {
         );
     }
     if found.damaged > 0 {
-        let named: Vec<&str> = found.examples.iter().map(|medium| medium.entry.as_str()).collect();
+        // Names of files may tell of people; whoever may see them finds them with the media.
         let damaged = found.damaged;
-        return (
-            Answer::No,
-            format!("{damaged} files cannot be played or shown: {}.", named.join(", ")),
-        );
+        let files = if damaged == 1 { "file" } else { "files" };
+        return (Answer::No, format!("{damaged} {files} cannot be played or shown."));
     }
     let mut sentence = match found.readable + found.readable_in_part {
         0 => "There are no pictures, sounds or documents to be read.".to_owned(),
