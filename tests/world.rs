@@ -431,10 +431,14 @@ pub(crate) fn uploader() -> anyhow::Result<String> {
 }
 
 /// The program where sshd can ask it: as root, sshd does so as a user without rights, whom the
-/// directory of a checkout may be closed to.
+/// directory of a checkout may be closed to, and only if it is root's and nobody else can change it.
 fn reachable(program: PathBuf, directory: &Path) -> anyhow::Result<PathBuf> {
-    let open = |path: &Path| fs::metadata(path).is_ok_and(|found| found.mode() & 0o001 != 0);
-    if !geteuid().is_root() || program.ancestors().all(open) {
+    let fit = |path: &Path| {
+        fs::metadata(path).is_ok_and(|found| {
+            found.uid() == 0 && found.mode() & 0o001 != 0 && found.mode() & 0o022 == 0
+        })
+    };
+    if !geteuid().is_root() || program.ancestors().all(fit) {
         return Ok(program);
     }
     let copy = directory.join("retention");
