@@ -33,7 +33,7 @@ use throttle::Throttle;
 pub(super) use library::Opened;
 pub(super) use office::{NewAccount, PasswordChange};
 pub(super) use permit::{Administrator, Download, May, Permit, Probe, See, SignedIn, Visitor};
-pub(super) use retention::{Outcome, Pressed};
+pub(super) use retention::{Looked, Outcome, Pressed};
 pub(super) use session::{LONGEST_SECONDS, Token};
 pub(super) use shelf::TakenReceipt;
 

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     audit::Action,
     backup::{
-        State, UploadId, Verdict,
+        Readability, State, UploadId, Verdict,
         examined::RULES,
         history::{Event, What},
         retention::{Deletion, Status, Step},
@@ -19,8 +19,18 @@ use crate::{
     },
     config::Secret,
     portal::{errors::Error, request::Request},
-    store::backups::Backup,
+    store::{backups::Backup, receipts::Receipt},
 };
+
+/// What was looked up about a backup, and the verdict on it.
+pub(in crate::portal) struct Looked {
+    /// The verdict.
+    pub(in crate::portal) verdict: Verdict,
+    /// How readable its media are; nothing is known of one that is not stored.
+    pub(in crate::portal) readability: Readability,
+    /// Its receipt, if it has one.
+    pub(in crate::portal) receipt: Option<Receipt>,
+}
 
 /// What came of pressing *Delete from maaiiconnect*.
 pub(in crate::portal) enum Pressed {
@@ -45,30 +55,29 @@ pub(in crate::portal) enum Outcome {
 }
 
 impl SignedIn {
-    /// The verdict on a backup, as everything is now.
-    pub(in crate::portal) async fn verdict(&self, backup: &Backup) -> Result<Verdict, Error> {
+    /// The verdict on a backup, as everything is now, with what it is made from.
+    pub(in crate::portal) async fn judge(&self, backup: &Backup) -> Result<Looked, Error> {
         let store = &self.gate.store;
-        let is_stored = backup.state == State::Stored;
-        let (readability, nodes, receipt) = if is_stored {
-            let receipt = store.receipt(&backup.upload).await?;
+        let (readability, nodes, receipt) = if backup.state == State::Stored {
             (
                 Some(store.readability(&backup.job, RULES).await?),
                 store.nodes_with(&backup.upload).await?,
-                receipt.map(|receipt| receipt.number),
+                store.receipt(&backup.upload).await?,
             )
         } else {
             (None, None, None)
         };
-        Ok(Verdict::of(&Facts {
+        let verdict = Verdict::of(&Facts {
             state: backup.state,
             progress: &backup.progress,
             findings: &backup.findings,
             kept: self.gate.watched.archives.look(backup),
             readability: readability.as_ref(),
             nodes,
-            receipt,
+            receipt: receipt.as_ref().map(|receipt| receipt.number),
             overrides: &backup.overrides,
-        }))
+        });
+        Ok(Looked { verdict, readability: readability.unwrap_or_default(), receipt })
     }
 
     /// Why maaiiconnect cannot be asked now, if so.
@@ -96,7 +105,7 @@ impl Administrator {
             Known::Wait(seconds) => return Ok(Pressed::Wait(seconds)),
         }
         let backup = self.stored(id).await?;
-        let Some(cleared) = self.who.verdict(&backup).await?.cleared() else {
+        let Some(cleared) = self.who.judge(&backup).await?.verdict.cleared() else {
             return Ok(Pressed::NotSafe);
         };
         let from = backup.retention_status();

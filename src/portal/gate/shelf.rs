@@ -10,7 +10,7 @@ use super::permit::SignedIn;
 use crate::{
     accounts::DataType,
     audit::Action,
-    backup::{JobId, Readability, State, UploadId, examined::RULES},
+    backup::{JobId, State, UploadId},
     portal::{Arriving, errors::Error, request::Request},
     store::{
         self,
@@ -72,14 +72,6 @@ impl SignedIn {
         Ok(uploads.swap_remove(index))
     }
 
-    /// The receipt of a backup that was looked at, if it has one.
-    pub(in crate::portal) async fn receipt(
-        &self,
-        backup: &Backup,
-    ) -> Result<Option<Receipt>, Error> {
-        Ok(self.gate.store.receipt(&backup.upload).await?)
-    }
-
     /// The receipt of an upload or of a job, to be taken away.
     pub(in crate::portal) async fn take_receipt(
         &self,
@@ -112,14 +104,6 @@ impl SignedIn {
         backup: &Backup,
     ) -> Result<BTreeMap<String, u64>, Error> {
         Ok(self.gate.store.count_brought(&backup.job).await?)
-    }
-
-    /// How readable the media of a backup are.
-    pub(in crate::portal) async fn readability(
-        &self,
-        backup: &Backup,
-    ) -> Result<Readability, Error> {
-        Ok(self.gate.store.readability(&backup.job, RULES).await?)
     }
 
     /// Backups that are under way.

@@ -18,7 +18,7 @@ use crate::{
         answer,
         cells::{Pager, Table, count, counted, size},
         errors::Error,
-        gate::SignedIn,
+        gate::{Looked, SignedIn},
         request::Request,
         shell::{Here, Shell},
         zone::{When, Zone},
@@ -172,10 +172,8 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
     let backup = who.backup(&request, request.capture(0)).await?;
     let siblings = who.siblings(&backup).await?;
     let is_stored = backup.state == State::Stored;
-    let judged = who.verdict(&backup).await?;
-    let receipt = if is_stored { who.receipt(&backup).await? } else { None };
+    let Looked { verdict, readability, receipt } = who.judge(&backup).await?;
     let brought = if is_stored { who.brought(&backup).await? } else { BTreeMap::new() };
-    let readability = if is_stored { who.readability(&backup).await? } else { Default::default() };
     // Names of files may tell of people, so only administrators see them.
     let damaged = if who.is_administrator() { readability.examples.clone() } else { Vec::new() };
     let (tone, condition) = backup_line::condition(&backup);
@@ -188,10 +186,10 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         cloud_status: backup.retention_status().words(),
         path: format!("/retention/backups/{}", backup.upload),
         about: about(&backup),
-        standing: Standing::new(&who, &backup, &judged, &zone),
+        standing: Standing::new(&who, &backup, &verdict, &zone),
         tone,
         condition,
-        verdict: deletion::Shown::new(&judged, who.is_administrator()),
+        verdict: deletion::Shown::new(&verdict, who.is_administrator()),
         reason: reason(&backup),
         percent: (backup.state == State::Storing).then(|| backup.progress.percent()),
         progress_text: backup_line::progress_text(&backup.progress),

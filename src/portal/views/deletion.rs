@@ -215,7 +215,7 @@ async fn show(
 ) -> Result<Response, Error> {
     let who = administrator.signed_in();
     let backup = who.backup(request, request.capture(0)).await?;
-    let verdict = who.verdict(&backup).await?;
+    let verdict = who.judge(&backup).await?.verdict;
     let status = backup.retention_status();
     let held = |goes: bool| -> Vec<Held> {
         let datasets = Dataset::ALL.into_iter().filter(|dataset| is_deleted(*dataset) == goes);
