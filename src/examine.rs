@@ -130,8 +130,7 @@ impl Examination {
         }
         // What was written down beside each has to be there for good before the backup says that
         // all of them were looked at. After another election that is not known: it is looked again.
-        self.store.confirm_backup(upload).await?;
-        if self.store.election().await? == election {
+        if self.store.confirm_since(upload, &election).await? {
             self.store.note_media_examined(upload, RULES).await?;
             tracing::info!(%job, %upload, "its media were examined");
         }

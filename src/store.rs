@@ -34,7 +34,7 @@ use mongodb::{
     },
 };
 
-use crate::config::Secret;
+use crate::{backup::UploadId, config::Secret};
 
 pub use cursor::Cursor;
 pub use document::RecordKey;
@@ -162,6 +162,21 @@ impl Store {
         let hello = admin.run_command(doc! { "isMaster": 1 }).await;
         let hello = hello.map_err(Error::database("ask which server is primary"))?;
         Ok(Election(hello.get_object_id("electionId").ok()))
+    }
+
+    /// Makes sure that what was read since `election` is held by most members, by a write to the line
+    /// of `upload`; returns false if it may be undone.
+    ///
+    /// A primary that most others have left goes on answering for a while, and what it
+    /// says may be undone. Of one election there is one primary; if most members
+    /// acknowledge a write of it, they hold everything that it held before.
+    pub async fn confirm_since(
+        &self,
+        upload: &UploadId,
+        election: &Election,
+    ) -> Result<bool, Error> {
+        self.confirm_backup(upload).await?;
+        Ok(self.election().await? == *election)
     }
 
     /// How many bytes are free on the disk of the server's data, if it says so.

@@ -216,7 +216,7 @@ mod tests {
 
     fn member(name: &str, state: &str, healthy: bool, written: i64) -> Member {
         let written = (written >= 0).then(|| Timestamp::from_second(written).expect("a time"));
-        Member { name: name.into(), state: state.into(), healthy, written }
+        Member { name: name.into(), state: state.into(), healthy, written, durable: None }
     }
 
     #[test]

@@ -92,13 +92,9 @@ impl Carrier {
     }
 
     /// Makes sure that what was read since `election` is held by most members.
-    ///
-    /// A primary that most others have left goes on answering for a while, and what it
-    /// says may be undone. Of one election there is one primary; if most members
-    /// acknowledge a write of it, they hold everything that it held before.
     async fn confirm(&self, claimed: &ClaimedFile, election: &Election) -> Result<(), Error> {
-        self.store.confirm_backup(&claimed.upload).await?;
-        if self.store.election().await? == *election { Ok(()) } else { Err(Error::PrimaryChanged) }
+        let held = self.store.confirm_since(&claimed.upload, election).await?;
+        if held { Ok(()) } else { Err(Error::PrimaryChanged) }
     }
 
     /// The line of the Backup Log, made if it is missing.

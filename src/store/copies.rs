@@ -38,7 +38,7 @@ impl Store {
         let admin = self.db.client().database("admin");
         let hello = admin.run_command(doc! { "isMaster": 1 }).await;
         let hello = hello.map_err(Error::database("ask which members there are"))?;
-        let (replica_set, data_members) = members(&hello);
+        let (replica_set, data_members) = data_members(&hello);
         let mut acknowledged = data_members;
         while acknowledged > 1 && !self.has_copies(upload, acknowledged).await? {
             acknowledged -= 1;
@@ -80,8 +80,9 @@ impl Store {
     }
 }
 
-/// The name of the replica set, and how many of its members hold data.
-fn members(hello: &Document) -> (Option<String>, u32) {
+/// The name of the replica set, and how many of its members hold data. Arbiters stand in a list of
+/// their own, and hidden members in none.
+pub(super) fn data_members(hello: &Document) -> (Option<String>, u32) {
     let Ok(name) = hello.get_str("setName") else { return (None, 1) };
     let count = |kind| hello.get_array(kind).map_or(0, Vec::len);
     let members = u32::try_from(count("hosts") + count("passives")).unwrap_or(1);
@@ -106,7 +107,7 @@ mod tests {
                 (Some("rs0"), 3),
             ),
         ] {
-            let (name, count) = members(&hello);
+            let (name, count) = data_members(&hello);
             assert_eq!((name.as_deref(), count), expected, "{hello}");
         }
     }

@@ -4,10 +4,14 @@
 //! that has written up to there has it all. Must never take a node's word for another, nor count one
 //! that cannot be reached: what cannot be found out is not there.
 
-use bson::{Bson, Document, Timestamp as Optime, doc};
-use mongodb::error::ErrorKind;
+use bson::{Document, Timestamp as Optime, doc};
 
-use super::{Error, Store, schema};
+use super::{
+    Error, Store,
+    copies::data_members,
+    schema,
+    vitals::{Asked, Member},
+};
 use crate::backup::{UploadId, verdict::Nodes};
 
 impl Store {
@@ -18,22 +22,13 @@ impl Store {
         let admin = self.db.client().database("admin");
         let hello = admin.run_command(doc! { "isMaster": 1 }).await;
         let hello = hello.map_err(Error::database(failed))?;
-        let Some(all) = data_nodes(&hello) else {
+        let (Some(_), all) = data_members(&hello) else {
             // No replica set: this one server has what it acknowledged.
             return Ok(Some(Nodes { have_it: 1, all: 1 }));
         };
         let Some(needed) = self.optime(upload, &hello).await? else { return Ok(None) };
-        let status = match admin.run_command(doc! { "replSetGetStatus": 1 }).await {
-            Ok(status) => status,
-            // Unauthorized.
-            Err(error) if matches!(error.kind.as_ref(), ErrorKind::Command(it) if it.code == 13) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(Error::database(failed)(error)),
-        };
-        let members = status.get_array("members").map(Vec::as_slice).unwrap_or_default();
-        let members = members.iter().filter_map(Bson::as_document);
-        let have_it = members.filter(|member| has(member, needed)).count();
+        let Asked::Answer(members) = self.members().await? else { return Ok(None) };
+        let have_it = members.iter().filter(|member| has(member, needed)).count();
         Ok(Some(Nodes { have_it: u32::try_from(have_it).unwrap_or(u32::MAX), all }))
     }
 
@@ -62,27 +57,16 @@ impl Store {
     }
 }
 
-/// How many members of the set hold data; nothing where there is no set. Arbiters stand in a list of
-/// their own, and hidden members in none.
-fn data_nodes(hello: &Document) -> Option<u32> {
-    hello.get_str("setName").ok()?;
-    let count = |name| hello.get_array(name).map_or(0, Vec::len);
-    u32::try_from(count("hosts") + count("passives")).ok()
-}
-
 /// Whether a member is there and has written to its disk up to that place.
-fn has(member: &Document, needed: Optime) -> bool {
-    let is_data_node = matches!(member.get_str("stateStr"), Ok("PRIMARY" | "SECONDARY"));
-    let healthy = member.get_f64("health").is_ok_and(|health| health == 1.0);
-    let durable = ["optimeDurable", "optime"].into_iter().find_map(|name| {
-        member.get_document(name).and_then(|optime| optime.get_timestamp("ts")).ok()
-    });
-    is_data_node && healthy && durable.is_some_and(|durable| durable >= needed)
+fn has(member: &Member, needed: Optime) -> bool {
+    let is_data_node = matches!(&*member.state, "PRIMARY" | "SECONDARY");
+    let needed = (needed.time, needed.increment);
+    is_data_node && member.healthy && member.durable.is_some_and(|durable| durable >= needed)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::vitals, *};
 
     fn optime(time: u32, increment: u32) -> Optime {
         Optime { time, increment }
@@ -105,16 +89,16 @@ mod tests {
             (false, member("RECOVERING", 1.0, optime(6, 1))),
             (false, doc! { "stateStr": "ARBITER", "health": 1.0 }),
         ] {
-            assert_eq!(has(&found, needed), has_it, "{found}");
+            assert_eq!(has(&vitals::member(&found), needed), has_it, "{found}");
         }
     }
 
     #[test]
     fn arbiters_hold_nothing_and_are_not_counted() {
         let hello = doc! { "setName": "rs0", "hosts": ["a", "b"], "arbiters": ["c"] };
-        assert_eq!(data_nodes(&hello), Some(2));
+        assert_eq!(data_members(&hello), (Some("rs0".into()), 2));
         let passive = doc! { "setName": "rs0", "hosts": ["a"], "passives": ["b"] };
-        assert_eq!(data_nodes(&passive), Some(2));
-        assert_eq!(data_nodes(&doc! { "ismaster": true }), None);
+        assert_eq!(data_members(&passive), (Some("rs0".into()), 2));
+        assert_eq!(data_members(&doc! { "ismaster": true }).0, None);
     }
 }

@@ -39,6 +39,9 @@ pub struct Member {
     pub healthy: bool,
     /// When the last write was made that it has; nothing of an arbiter.
     pub written: Option<Timestamp>,
+    /// Up to which place of the oplog it has written to its disk: a second since 1970, and a number
+    /// within it; nothing of an arbiter.
+    pub durable: Option<(u32, u32)>,
 }
 
 /// The log that members replicate from.
@@ -130,12 +133,18 @@ fn refusal<T>(error: mongodb::error::Error, operation: &'static str) -> Result<A
     }
 }
 
-fn member(document: &Document) -> Member {
+pub(super) fn member(document: &Document) -> Member {
     let text = |name| document.get_str(name).unwrap_or("unknown").to_owned();
     let state = text("stateStr");
     let written = document.get_datetime("optimeDate").ok().filter(|_| state != "ARBITER");
+    let durable = ["optimeDurable", "optime"].into_iter().find_map(|name| {
+        let place =
+            document.get_document(name).and_then(|optime| optime.get_timestamp("ts")).ok()?;
+        Some((place.time, place.increment))
+    });
     Member {
         name: text("name"),
+        durable: durable.filter(|_| state != "ARBITER"),
         healthy: document.get("health").and_then(whole) == Some(1),
         written: written.and_then(time),
         state,
