@@ -147,19 +147,22 @@ impl Client {
 
     /// Runs the commands of a short batch, and says what the client said.
     pub(crate) async fn session(&self, batch: &str) -> Result<String, Error> {
-        let mut outcome = Err(Error::Refused);
         for key in self.keys.offered() {
             let child = self.start(&key, batch, &self.directory, None)?;
-            let ended = timeout(PATIENCE, ended(child)).await.map_err(|_| Error::Slow)?;
-            outcome = ended;
-            match outcome {
-                Ok(_) => self.keys.let_in(&key),
-                Err(Error::Refused) => continue,
-                Err(_) => {}
+            let outcome = timeout(PATIENCE, ended(child)).await.map_err(|_| Error::Slow)?;
+            if self.settles(&key, &outcome) {
+                return outcome;
             }
-            break;
         }
-        outcome
+        Err(Error::Refused)
+    }
+
+    /// Whether no other key is to be tried after this outcome. One that was let in is remembered.
+    fn settles<T>(&self, key: &Path, outcome: &Result<T, Error>) -> bool {
+        if outcome.is_ok() {
+            self.keys.let_in(key);
+        }
+        !matches!(outcome, Err(Error::Refused))
     }
 
     /// Sends a file under a name, and tells `sent` how much of it has gone out so far.
@@ -178,18 +181,14 @@ impl Client {
         };
         let verb = if manner.resume { "reput" } else { "put" };
         let batch = format!("{verb} {} {}\n", quoted(&local.to_string_lossy()), quoted(name));
-        let mut outcome = Err(Error::Refused);
         for key in self.keys.offered() {
             let child = self.start(&key, &batch, place, manner.kbit_per_second)?;
-            outcome = followed(child, file, manner.break_off_at, sent).await;
-            match outcome {
-                Ok(_) => self.keys.let_in(&key),
-                Err(Error::Refused) => continue,
-                Err(_) => {}
+            let outcome = followed(child, file, manner.break_off_at, sent).await;
+            if self.settles(&key, &outcome) {
+                return outcome;
             }
-            break;
         }
-        outcome
+        Err(Error::Refused)
     }
 
     fn start(

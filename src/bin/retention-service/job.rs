@@ -13,7 +13,10 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use retention::{backup::JobId, records::Dataset};
+use retention::{
+    backup::{JobId, retention::Status},
+    records::Dataset,
+};
 use serde::{Deserialize, Serialize};
 
 /// How far a backup is.
@@ -38,12 +41,13 @@ impl Stage {
     /// The Retention Status, in maaiiconnect's words.
     pub(crate) fn status(self) -> &'static str {
         match self {
-            Self::Building | Self::Uploading => "Uploading backup...",
-            Self::Uploaded => "Backup uploaded",
-            Self::Deleting => "Deleting data...",
-            Self::Failed => "Failed to delete data",
-            Self::Completed => "Completed",
+            Self::Building | Self::Uploading => Status::Uploading,
+            Self::Uploaded => Status::Uploaded,
+            Self::Deleting => Status::Deleting,
+            Self::Failed => Status::Failed,
+            Self::Completed => Status::Completed,
         }
+        .words()
     }
 }
 
