@@ -5,10 +5,7 @@ use std::{fs, path::Path, process::Command, time::Duration};
 use anyhow::{Context, Result, ensure};
 use flate2::{Compression, write::ZlibEncoder};
 use mongodb::bson::{Document, doc};
-use retention::{
-    backup::{JobId, Readability, State, examined::RULES},
-    store::{Settings, Store},
-};
+use retention::backup::{JobId, Readability, State, examined::RULES};
 
 use crate::{
     archives::{self, Sample},
@@ -143,13 +140,6 @@ async fn examined(world: &mut World, number: u32, sample: &Sample) -> Result<Rea
         async move { Ok(found.await?.is_some()) }
     })
     .await?;
-    let store = Store::connect(&Settings {
-        host: world.mongod.address(),
-        user: None,
-        auth_db: "admin".into(),
-        target_db: "retention".into(),
-        replica_set: Some("rs0".into()),
-        tls: None,
-    })?;
+    let store = world.store()?;
     Ok(store.readability(&job.parse::<JobId>()?, RULES).await?)
 }

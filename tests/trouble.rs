@@ -18,7 +18,7 @@ use nix::{sys::signal::Signal, sys::stat::Mode, unistd::mkfifo};
 use retention::{
     accounts::DataType,
     backup::{State, UploadId},
-    store::{RecordKey, Settings, Store},
+    store::RecordKey,
 };
 use sha2::{Digest, Sha256};
 
@@ -41,18 +41,6 @@ const OPEN_DOOR: &str = "[health]\nreserve_bytes = 1048576\n";
 fn noise(seed: u32, kib: u32) -> Vec<u8> {
     let block = |n: u32| Sha256::digest([seed.to_le_bytes(), n.to_le_bytes()].concat());
     (0..kib * 32).flat_map(block).collect()
-}
-
-/// The store as the portal has it.
-fn store(world: &World) -> Result<Store> {
-    Ok(Store::connect(&Settings {
-        host: world.mongod.address(),
-        user: None,
-        auth_db: "admin".into(),
-        target_db: "retention".into(),
-        replica_set: Some("rs0".into()),
-        tls: None,
-    })?)
 }
 
 /// Waits until the newest upload of a job waits, and returns code and sentence.
@@ -193,7 +181,7 @@ async fn mongodbs_disk_may_fill_up_while_a_backup_is_stored() -> Result<()> {
     drop(ballast);
     world.mongod.stop(Signal::SIGTERM).await?;
     world.mongod.resume().await?;
-    let store = store(&world)?;
+    let store = world.store()?;
     let deadline = Instant::now() + PATIENCE;
     loop {
         let seen = store.totals().await?[&DataType::Messages].count;
@@ -323,7 +311,7 @@ async fn a_file_and_an_avatar_of_one_id_are_no_versions_of_each_other() -> Resul
         world.upload(&archives::write(world.directory(), n, &sample.bytes()?)?).await?;
         world.wait_state(&job(n), State::Stored, PATIENCE).await?;
     }
-    let store = store(&world)?;
+    let store = world.store()?;
     for (key, versions) in
         [("f1#1", &["f1#1"][..]), ("f1#avatar-1", &["f1#avatar-2", "f1#avatar-1"])]
     {

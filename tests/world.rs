@@ -30,7 +30,10 @@ use mongodb::{
     bson::{Document, doc},
 };
 use nix::unistd::{User, geteuid};
-use retention::backup::State;
+use retention::{
+    backup::State,
+    store::{self, Store},
+};
 use tempfile::TempDir;
 
 use daemon::Daemon;
@@ -212,6 +215,18 @@ impl World {
     /// The database that the appliance stores in.
     pub(crate) fn database(&self) -> Database {
         self.mongod.client().database(TARGET_DB)
+    }
+
+    /// The store as the appliance itself has it.
+    pub(crate) fn store(&self) -> anyhow::Result<Store> {
+        Ok(Store::connect(&store::Settings {
+            host: self.mongod.address(),
+            user: None,
+            auth_db: "admin".into(),
+            target_db: TARGET_DB.into(),
+            replica_set: Some(REPLICA_SET.into()),
+            tls: None,
+        })?)
     }
 
     /// Where a client finds the database.

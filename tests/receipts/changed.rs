@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use mongodb::bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
 use retention::{
     backup::{ReceiptId, UploadId},
-    store::{self, Store, receipts::Receipt},
+    store::receipts::Receipt,
 };
 use serde_json::Value;
 
@@ -20,14 +20,7 @@ use crate::{
 async fn a_number_and_an_upload_have_one_receipt_whoever_comes_second() -> Result<()> {
     let mut world = World::start(Options::default()).await?;
     let receipt = stored(&mut world, 1, &Sample::new(50).bytes()?).await?;
-    let store = Store::connect(&store::Settings {
-        host: world.mongod.address(),
-        user: None,
-        auth_db: "admin".into(),
-        target_db: "retention".into(),
-        replica_set: Some("rs0".into()),
-        tls: None,
-    })?;
+    let store = world.store()?;
     let first = store.newest_receipt().await?.context("there is one")?;
     ensure!(first.id.to_string() == receipt.get_str("_id")? && first.number == 1, "{first:?}");
     let id = ReceiptId::new([7; 32]);
