@@ -14,6 +14,7 @@ mod media;
 mod portal;
 mod receipts;
 mod service;
+mod settings;
 mod setup;
 mod trouble;
 mod uploads;

@@ -11,6 +11,7 @@ mod office;
 pub(super) mod permit;
 mod retention;
 mod session;
+mod settings;
 mod shelf;
 mod throttle;
 
@@ -35,6 +36,7 @@ pub(super) use office::{NewAccount, PasswordChange};
 pub(super) use permit::{Administrator, Download, May, Permit, Probe, See, SignedIn, Visitor};
 pub(super) use retention::{Looked, Outcome, Pressed};
 pub(super) use session::{LONGEST_SECONDS, Token};
+pub(super) use settings::{Known, sealing};
 pub(super) use shelf::TakenReceipt;
 
 /// The cookie that holds a session's token. The prefix makes browsers insist on

@@ -23,7 +23,7 @@ use super::{
     request::{Form, Request},
     views::{
         accounts, audit, backups, condition, conversation, deletion, home, list, media, own,
-        receipt, record, sign_in,
+        receipt, record, settings, sign_in,
     },
 };
 
@@ -90,6 +90,17 @@ fn entries() -> Vec<Entry> {
         post("/retention/backups/{upload}/outcome", deletion::outcome),
         post("/retention/backups/{upload}/responsibility", deletion::responsibility),
         get("/retention/progress", backups::progress),
+        get("/retention/settings", settings::page),
+        get("/retention/settings/sheet", settings::sheet),
+        post("/retention/settings/power", settings::power),
+        post("/retention/settings/general", settings::general),
+        post("/retention/settings/online", settings::online),
+        post("/retention/settings/offline", settings::offline),
+        post("/retention/settings/keys", settings::keys::add),
+        post("/retention/settings/keys/fetch", settings::keys::fetch),
+        post("/retention/settings/keys/generate", settings::keys::generate),
+        post("/retention/settings/keys/remove", settings::keys::remove),
+        post("/retention/settings/test/{what}", settings::trial::run),
         get("/health", condition::page),
         post("/health/test", condition::test),
         get("/records/{view}", list::page),

@@ -156,6 +156,12 @@ fn notice(done: &str) -> Option<Notice> {
         "deletion-known" => "The deletion from maaiiconnect is under way or done already.",
         "deletion-noted" => "It is written down what became of the deletion.",
         "responsibility" => "You have taken responsibility for this finding.",
+        "settings" => "The settings are saved.",
+        "switched-on" => "Retention is ON.",
+        "switched-off" => "Retention is OFF. Uploads are refused.",
+        "key-added" => "The key may upload now.",
+        "key-known" => "That key may upload already.",
+        "key-removed" => "The key is removed, or will be at the time that you chose.",
         "zone" => "Times are now shown in the zone that you chose.",
         _ => return None,
     };

@@ -18,4 +18,5 @@ pub(super) mod own;
 pub(super) mod receipt;
 pub(super) mod record;
 mod related;
+pub(super) mod settings;
 pub(super) mod sign_in;

@@ -1,4 +1,4 @@
-// Two comforts; everything works without them.
+// A few comforts; everything works without them.
 "use strict";
 
 // The browser's time zone, for the server to show times in. A zone that the
@@ -70,4 +70,27 @@
       who.querySelector("summary").focus();
     }
   });
+})();
+
+// Which rules a new Archive Key meets, while it is typed.
+(() => {
+  const input = document.querySelector("input[data-rules]");
+  if (!input) {
+    return;
+  }
+  const met = {
+    length: (key) => [...key].length >= 8,
+    upper: (key) => /\p{Lu}/u.test(key),
+    lower: (key) => /\p{Ll}/u.test(key),
+    digit: (key) => /\p{N}/u.test(key),
+    symbol: (key) => /[^\p{L}\p{N}\s\p{Cc}]/u.test(key),
+  };
+  const rules = document.querySelectorAll("#" + CSS.escape(input.dataset.rules) + " [data-rule]");
+  const show = () => {
+    for (const rule of rules) {
+      rule.classList.toggle("met", met[rule.dataset.rule](input.value));
+    }
+  };
+  input.addEventListener("input", show);
+  show();
 })();

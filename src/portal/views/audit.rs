@@ -226,6 +226,8 @@ fn action(action: Action) -> (&'static str, &'static str) {
         Action::DeletionBegun => ("bad", "Delete from maaiiconnect"),
         Action::DeletionFailed => ("bad", "Deletion failed"),
         Action::DeletionCompleted => ("bad", "Deleted from maaiiconnect"),
+        Action::SettingsChanged => ("fair", "Changed settings"),
+        Action::ConfigurationTested => ("plain", "Tested configuration"),
     }
 }
 

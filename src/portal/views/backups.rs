@@ -36,6 +36,8 @@ const REFRESH_SECONDS: u32 = 5;
 #[template(path = "backups.html", config = "src/portal/askama.toml")]
 struct LogPage {
     shell: Shell,
+    /// Whether the viewer is shown the way to the settings.
+    may_set: bool,
     table: Table,
     pager: Pager,
     /// Watched by the script; empty where nothing is under way.
@@ -133,6 +135,7 @@ pub(in crate::portal) async fn log(who: SignedIn, request: Request) -> Result<Re
     let mut shell = Shell::new(&who, &request, Here::Backups, "Backup Log");
     shell.refresh_seconds = refresh(&arriving, &unfinished);
     answer::page(&LogPage {
+        may_set: who.is_administrator(),
         table: backup_line::table(shown, &page.lines, &zone),
         pager: ask::pager(previous, next, |place| ask::address(path, [], place)),
         signature: watched(&arriving, &unfinished),
