@@ -295,6 +295,9 @@ mod tests {
         );
         let changed = config("c:3");
         assert_eq!(in_force(changed.clone()).expect("another").mongodb().host, "c:3");
-        assert!(Note::any(&changed).expect("there").is_some(), "it is removed once MongoDB answers");
+        assert!(
+            Note::any(&changed).expect("there").is_some(),
+            "it is removed once MongoDB answers"
+        );
     }
 }
