@@ -23,7 +23,7 @@ use super::{
     request::{Form, Request},
     views::{
         accounts, audit, backups, condition, conversation, deletion, entries, export, home, list,
-        log, media, own, receipt, record, sign_in,
+        log, media, own, progress, receipt, record, sign_in,
     },
 };
 
@@ -92,7 +92,7 @@ fn entries() -> Vec<Entry> {
         post("/retention/backups/{upload}/delete", deletion::press),
         post("/retention/backups/{upload}/outcome", deletion::outcome),
         post("/retention/backups/{upload}/responsibility", deletion::responsibility),
-        get("/retention/progress", log::progress),
+        get("/retention/progress", progress::bars),
         get("/health", condition::page),
         post("/health/test", condition::test),
         get("/records/{view}", list::page),

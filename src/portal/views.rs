@@ -18,6 +18,7 @@ pub(super) mod list;
 pub(super) mod log;
 pub(super) mod media;
 pub(super) mod own;
+pub(super) mod progress;
 pub(super) mod receipt;
 pub(super) mod record;
 mod related;

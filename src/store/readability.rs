@@ -139,7 +139,7 @@ impl Store {
                     "job": job,
                     "outcome": format!("{metadata}.examined.outcome"),
                     "whole": format!("{metadata}.examined.whole"),
-                    "current": { "$gte": [format!("{metadata}.examined.rules"), rules] },
+                    "rules": format!("{metadata}.examined.rules"),
                 },
                 "count": { "$sum": 1 },
             } }
@@ -163,7 +163,7 @@ impl Store {
         for (collection, pipeline) in [(schema::MEDIA_FILES, own), (schema::MEDIA_REPEATED, again)]
         {
             for group in self.added_up(collection, pipeline).await? {
-                add(&group, &mut found);
+                add(&group, rules, &mut found);
             }
         }
         Ok(found)
@@ -209,15 +209,15 @@ impl Store {
 }
 
 /// Adds a group of media with the same outcome to the backup that they belong to.
-fn add(group: &Document, to: &mut HashMap<JobId, Readability>) {
+fn add(group: &Document, rules: i32, to: &mut HashMap<JobId, Readability>) {
     let count = group.get("count").and_then(whole).unwrap_or(0);
     let key = group.get_document("_id").cloned().unwrap_or_default();
     let Some(job) = key.get_str("job").ok().and_then(|job| job.parse().ok()) else { return };
     let to = to.entry(job).or_default();
-    let holds = |name| key.get_bool(name).unwrap_or(false);
-    let outcome = key.get_str("outcome").ok().filter(|_| holds("current"));
-    *match outcome {
-        Some("readable") if holds("whole") => &mut to.readable,
+    let is_current = key.get_i32("rules").is_ok_and(|by| by >= rules);
+    let is_whole = key.get_bool("whole").unwrap_or(false);
+    *match key.get_str("outcome").ok().filter(|_| is_current) {
+        Some("readable") if is_whole => &mut to.readable,
         Some("readable") => &mut to.readable_in_part,
         Some("damaged") => &mut to.damaged,
         Some("not-examined") => &mut to.not_examined,
@@ -244,16 +244,17 @@ mod tests {
     fn what_was_examined_by_older_rules_still_waits() {
         let job: JobId = "2ed1076d-f512-4316-be8f-e6d1a3a6ae52".parse().expect("an id");
         let mut all = HashMap::new();
-        for (outcome, whole, current, count) in [
-            (Some("readable"), true, true, 1),
-            (Some("readable"), false, true, 2),
-            (Some("readable"), true, false, 4),
-            (Some("damaged"), false, true, 8),
-            (Some("not-examined"), false, true, 16),
-            (None, false, false, 32),
+        for (outcome, whole, rules, count) in [
+            (Some("readable"), Some(true), Some(2), 1),
+            (Some("readable"), Some(false), Some(2), 2),
+            (Some("readable"), Some(true), Some(1), 4),
+            (Some("damaged"), None, Some(3), 8),
+            (Some("not-examined"), None, Some(2), 16),
+            (None, None, None, 32),
         ] {
-            let key = doc! { "job": job.as_str(), "outcome": outcome, "whole": whole, "current": current };
-            add(&doc! { "_id": key, "count": count }, &mut all);
+            let key =
+                doc! { "job": job.as_str(), "outcome": outcome, "whole": whole, "rules": rules };
+            add(&doc! { "_id": key, "count": count }, 2, &mut all);
         }
         let expected = Readability {
             readable: 1,

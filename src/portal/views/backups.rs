@@ -8,7 +8,7 @@ use warp::reply::Response;
 use super::{
     backup_line,
     deletion::{self, Standing},
-    log, receipt,
+    progress, receipt,
 };
 use crate::{
     accounts::DataType,
@@ -112,7 +112,7 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
     let busy = !backup.state.is_final();
     let under_way = (who.on_their_way().await?, who.unfinished().await?);
     let mut shell = Shell::new(&who, &request, Here::Backups, backup.file.clone());
-    shell.refresh_seconds = busy.then_some(log::REFRESH_SECONDS);
+    shell.refresh_seconds = busy.then_some(progress::REFRESH_SECONDS);
     answer::page(&BackupPage {
         shell,
         cloud_status: backup.retention_status().words(),
@@ -125,8 +125,8 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         reason: reason(&backup),
         is_storing: backup.state == State::Storing,
         percent: Some(backup.progress.percent()),
-        progress_text: backup_line::storing(&backup.progress, who.bytes_per_second(&backup.upload)),
-        signature: if busy { log::watched(&under_way.0, &under_way.1) } else { String::new() },
+        progress_text: progress::storing(&backup.progress, who.bytes_per_second(&backup.upload)),
+        signature: if busy { progress::watched(&under_way.0, &under_way.1) } else { String::new() },
         taken: zone.show(backup.taken),
         arrived: zone.show(backup.arrived),
         changed: zone.show(backup.changed),

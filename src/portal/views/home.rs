@@ -5,7 +5,7 @@ use warp::reply::Response;
 
 use super::{
     backup_line::{self, Attention},
-    log,
+    progress,
 };
 use crate::{
     accounts::DataType,
@@ -75,7 +75,7 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         })
     };
     let mut shell = Shell::new(&who, &request, Here::Home, "Overview");
-    shell.refresh_seconds = log::refresh(&coming, &unfinished);
+    shell.refresh_seconds = progress::refresh(&coming, &unfinished);
     answer::page(&HomePage {
         greeting: who.account().display_name.clone(),
         newest: last_stored.map(|taken| zone.show(taken)),
@@ -83,7 +83,7 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         more_attention,
         tiles: DataType::ALL.into_iter().filter_map(tile).collect(),
         table: backup_line::table(&who, &coming, &newest, &zone),
-        signature: log::watched(&coming, &unfinished),
+        signature: progress::watched(&coming, &unfinished),
         shell,
     })
 }

@@ -1,11 +1,10 @@
-//! The Backup Log, and how far uploads under way are.
+//! The Backup Log: filtered, sorted, page by page.
 
 use askama::Template;
 use jiff::{Timestamp, civil::Date};
-use serde::Serialize;
 use warp::reply::Response;
 
-use super::{ask, backup_line, list};
+use super::{ask, backup_line, list, progress};
 use crate::{
     backup::{BackupName, Condition, retention::Status},
     portal::{
@@ -19,7 +18,7 @@ use crate::{
         zone::Zone,
     },
     store::{
-        backups::{Backup, Column, LogQuery},
+        backups::{Column, LogQuery},
         browse::Position,
     },
 };
@@ -28,8 +27,6 @@ use crate::{
 const PATH: &str = "/retention/backups";
 /// How many backups a page of the log has.
 const SIZE: usize = 30;
-/// How often browsers without scripts load a page again while something is under way.
-pub(super) const REFRESH_SECONDS: u32 = 5;
 
 /// By what the log can be sorted: the name in addresses, the column, whether it falls, and what that
 /// is called. Columns are in the order in which they stand in the table.
@@ -60,20 +57,6 @@ struct Page {
     json: String,
     /// Watched by the script; empty where nothing is under way.
     signature: String,
-}
-
-#[derive(Serialize)]
-struct Progress<'a> {
-    signature: String,
-    bars: Vec<Bar<'a>>,
-}
-
-#[derive(Serialize)]
-struct Bar<'a> {
-    id: &'a str,
-    /// Nothing where the whole is not known, as of an upload on its way.
-    percent: Option<u8>,
-    text: String,
 }
 
 /// What the log is asked for, as it stands in the address of its page.
@@ -110,7 +93,7 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         };
     }
     let mut shell = Shell::new(&who, &request, Here::Backups, "Backup Log");
-    shell.refresh_seconds = refresh(&coming, &unfinished);
+    shell.refresh_seconds = progress::refresh(&coming, &unfinished);
     answer::page(&Page {
         total: total.map_or_else(String::new, |total| counted(total, "backup", "backups")),
         filter: ask.filter(),
@@ -118,48 +101,9 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         pager: ask::pager(previous.as_ref(), next.as_ref(), |place| ask.address(PATH, place)),
         csv: ask.address("/retention/log.csv", None),
         json: ask.address("/retention/log.json", None),
-        signature: watched(&coming, &unfinished),
+        signature: progress::watched(&coming, &unfinished),
         shell,
     })
-}
-
-/// How far backups under way are, for the script. It names no person and is asked
-/// every second, so it is not in the audit log.
-pub(in crate::portal) async fn progress(
-    who: SignedIn,
-    _request: Request,
-) -> Result<Response, Error> {
-    let (coming, unfinished) = (who.on_their_way().await?, who.unfinished().await?);
-    let stored = unfinished.iter().map(|backup| Bar {
-        id: backup.upload.as_str(),
-        percent: Some(backup.progress.percent()),
-        text: backup_line::storing(&backup.progress, who.bytes_per_second(&backup.upload)),
-    });
-    let uploads = coming.iter().filter(|coming| !coming.upload.interrupted);
-    let uploads = uploads.map(|coming| Bar {
-        id: &coming.upload.file,
-        percent: backup_line::percent(coming),
-        text: backup_line::uploading(coming),
-    });
-    let progress = Progress {
-        signature: watched(&coming, &unfinished),
-        bars: stored.chain(uploads).collect(),
-    };
-    let json = serde_json::to_string(&progress).map_err(|error| Error::Input(error.to_string()))?;
-    Ok(answer::json(json))
-}
-
-/// After how many seconds a page is loaded again where there are no scripts.
-pub(super) fn refresh(coming: &[OnItsWay], unfinished: &[Backup]) -> Option<u32> {
-    (!watched(coming, unfinished).is_empty()).then_some(REFRESH_SECONDS)
-}
-
-/// What the script watches; empty where nothing is under way.
-pub(super) fn watched(coming: &[OnItsWay], unfinished: &[Backup]) -> String {
-    if coming.is_empty() && unfinished.is_empty() {
-        return String::new();
-    }
-    backup_line::signature(coming, unfinished)
 }
 
 impl Ask {
