@@ -21,7 +21,7 @@ use crate::{
     accounts::{ADMIN, Account, Permissions, Role},
     alerts::{self, Alerts, Way},
     archive::Limits,
-    backup::verdict::Kept,
+    backup::{pace::Paces, verdict::Kept},
     cause,
     config::{Config, Mongodb, Secret, Secrets},
     connector::{Follower, client::Client, telling::Site},
@@ -310,11 +310,15 @@ fn arriving(intake: &Intake) -> ArrivingUploads {
     let mut inbox = intake.inbox();
     let (sender, receiver) = watch::channel(Arc::default());
     tokio::spawn(async move {
+        let mut paces = Paces::default();
         while inbox.changed().await.is_ok() {
             let uploads = inbox.borrow_and_update().clone();
+            paces
+                .note(now(), uploads.iter().map(|upload| (upload.file.clone(), upload.size_bytes)));
             let shown = uploads.iter().map(|upload| Arriving {
                 file: upload.file.clone(),
                 size_bytes: upload.size_bytes,
+                bytes_per_second: paces.bytes_per_second(&upload.file),
                 since: upload.modified,
                 interrupted: upload.condition == Condition::Interrupted,
             });

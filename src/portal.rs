@@ -184,6 +184,8 @@ pub struct Arriving {
     pub size_bytes: u64,
     /// When it began.
     pub since: Timestamp,
+    /// How many bytes a second come, by what the inbox saw over the last seconds.
+    pub bytes_per_second: Option<u64>,
     /// Whether the client has gone away; it may come back and resume.
     pub interrupted: bool,
 }

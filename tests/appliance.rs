@@ -10,6 +10,7 @@ mod deletion;
 mod health;
 mod intake;
 mod layers;
+mod log;
 mod media;
 mod portal;
 mod receipts;

@@ -47,7 +47,15 @@ const TABLE: &[Row] = &[
     ("POST", "/sign-out", "/sign-out", [303, 403, 403, 403]),
     ("GET", "/", "/", [303, 200, 200, 200]),
     ("GET", "/retention/backups", "/retention/backups", [303, 200, 200, 200]),
+    ("GET", "/retention/log.csv", "/retention/log.csv", [303, 200, 200, 200]),
+    ("GET", "/retention/log.json", "/retention/log.json", [303, 200, 200, 200]),
     ("GET", "/retention/backups/{upload}", "/retention/backups/UPLOAD", [303, 200, 200, 200]),
+    (
+        "GET",
+        "/retention/backups/{upload}/entries",
+        "/retention/backups/UPLOAD/entries",
+        [303, 200, 200, 200],
+    ),
     (
         "GET",
         "/retention/backups/{upload}/receipt",
@@ -422,7 +430,11 @@ async fn staff(world: &World) -> Result<Vec<(String, String)>> {
 }
 
 /// Gives a member of staff an account with these permissions.
-async fn activate(administrator: &mut Browser, eid: &str, boxes: &[(&str, &str)]) -> Result<()> {
+pub(crate) async fn activate(
+    administrator: &mut Browser,
+    eid: &str,
+    boxes: &[(&str, &str)],
+) -> Result<()> {
     let mut form = vec![("scope", "selected"), ("new", PASSWORD), ("again", PASSWORD)];
     form.extend_from_slice(boxes);
     let answer = administrator.submit(&format!("/activate/{eid}"), &form).await?;
@@ -430,7 +442,8 @@ async fn activate(administrator: &mut Browser, eid: &str, boxes: &[(&str, &str)]
     Ok(())
 }
 
-async fn signed_in(world: &World, account: &str) -> Result<Browser> {
+/// The browser of an account that was activated here.
+pub(crate) async fn signed_in(world: &World, account: &str) -> Result<Browser> {
     let mut browser = Browser::new(world)?;
     browser.sign_in(account, PASSWORD).await?;
     Ok(browser)

@@ -23,7 +23,6 @@ use crate::{
     store::{
         self, Server, Store,
         backups::Backup,
-        browse::Position,
         vitals::{Asked, Member, Oplog, Space},
     },
 };
@@ -356,9 +355,7 @@ async fn vitals(store: &Store) -> Vitals {
         asked(store, |store| async move { store.space().await }),
         asked(store, |store| async move { store.members().await }),
         asked(store, |store| async move { store.oplog().await }),
-        asked(store, |store| async move {
-            Ok(store.backup_log(&Position::First, LOOKED_THROUGH).await?.lines)
-        }),
+        asked(store, |store| async move { store.newest_backups(LOOKED_THROUGH).await }),
         asked(store, |store| async move { store.unresolved_backups(UNRESOLVED).await }),
         asked(store, |store| async move { store.settings().await }),
     );

@@ -22,8 +22,8 @@ use super::{
     listener::Peer,
     request::{Form, Request},
     views::{
-        accounts, audit, backups, condition, conversation, deletion, home, list, media, own,
-        receipt, record, settings, sign_in,
+        accounts, audit, backups, condition, conversation, deletion, entries, export, home, list,
+        log, media, own, progress, receipt, record, settings, sign_in,
     },
 };
 
@@ -80,8 +80,11 @@ fn entries() -> Vec<Entry> {
         open_to_probes("/metrics", condition::metrics),
         post("/sign-out", sign_in::sign_out),
         get("/", home::page),
-        get("/retention/backups", backups::log),
+        get("/retention/backups", log::page),
+        get("/retention/log.csv", export::csv),
+        get("/retention/log.json", export::json),
         get("/retention/backups/{upload}", backups::page),
+        get("/retention/backups/{upload}/entries", entries::page),
         get("/retention/backups/{upload}/receipt", receipt::statement),
         get("/retention/backups/{upload}/receipt/signature", receipt::signature),
         get("/retention/backups/{upload}/receipt/signers", receipt::signers),
@@ -89,7 +92,7 @@ fn entries() -> Vec<Entry> {
         post("/retention/backups/{upload}/delete", deletion::press),
         post("/retention/backups/{upload}/outcome", deletion::outcome),
         post("/retention/backups/{upload}/responsibility", deletion::responsibility),
-        get("/retention/progress", backups::progress),
+        get("/retention/progress", progress::bars),
         get("/retention/settings", settings::page),
         get("/retention/settings/sheet", settings::sheet),
         post("/retention/settings/power", settings::power),

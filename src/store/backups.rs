@@ -6,6 +6,7 @@
 
 pub(super) mod line;
 mod log;
+mod query;
 
 use bson::{Bson, DateTime, Document, doc};
 use jiff::Timestamp;
@@ -24,7 +25,7 @@ use crate::backup::{
 use crate::{config::Modes, settings::seal::Mark};
 use line::written;
 
-pub use log::LogPage;
+pub use query::{Column, LogQuery};
 
 /// One backup as the log shows it.
 #[derive(Clone, Debug, PartialEq)]

@@ -67,7 +67,12 @@ pub(super) async fn prepare(db: &Database) -> Result<(), Error> {
     build(
         db,
         BACKUPS,
-        &[doc! { "job": 1 }, doc! { "state": 1 }, doc! { "arrived": -1, "_id": -1 }],
+        &[
+            doc! { "job": 1 },
+            doc! { "state": 1 },
+            doc! { "arrived": -1, "_id": -1 },
+            doc! { "taken": -1, "_id": -1 },
+        ],
         false,
     )
     .await?;

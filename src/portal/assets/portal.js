@@ -22,15 +22,17 @@
     return;
   }
   const move = (bar) => {
-    const live = document.querySelector('[data-live="' + CSS.escape(bar.id) + '"]');
-    if (live) {
-      live.textContent = bar.text;
-    }
     const place = document.querySelector('[data-bar="' + CSS.escape(bar.id) + '"]');
-    if (place) {
-      place.querySelector("progress").value = bar.percent;
-      place.querySelector("small").textContent = bar.percent + " %, " + bar.text;
+    if (!place) {
+      return;
     }
+    const progress = place.querySelector("progress");
+    if (bar.percent === null) {
+      progress.removeAttribute("value");
+    } else {
+      progress.value = bar.percent;
+    }
+    place.querySelector("small").textContent = bar.text;
   };
   const ask = async () => {
     let wait = 1000;
