@@ -13,6 +13,7 @@ mod layers;
 mod media;
 mod portal;
 mod receipts;
+mod room;
 mod service;
 mod setup;
 mod trouble;

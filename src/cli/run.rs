@@ -19,7 +19,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 /// Logs to the journal if systemd started us, to standard error otherwise.
-fn start_log() {
+pub(super) fn start_log() {
     use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
     let filter =

@@ -51,6 +51,8 @@ pub struct Examiner {
     store: Store,
     settings: Settings,
     slow: Option<Slow>,
+    /// Whether MongoDB's own disk was short at the last look; nothing where that is not known.
+    mongodb_is_short: Option<bool>,
     /// Failed requests of each disk at the first look.
     requests_at_first: Vec<(String, u64)>,
 }
@@ -78,12 +80,24 @@ struct Vitals {
 impl Examiner {
     /// An examiner of the appliance that stores in `store`.
     pub fn new(store: Store, settings: Settings) -> Self {
-        Self { store, settings, slow: None, requests_at_first: Vec::new() }
+        Self {
+            store,
+            settings,
+            slow: None,
+            mongodb_is_short: None,
+            requests_at_first: Vec::new(),
+        }
     }
 
     /// What is looked after.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Whether less than the reserve was free at the last look on MongoDB's disk, where that is
+    /// another than the inbox's; nothing where it is not known.
+    pub fn mongodb_is_short(&self) -> Option<bool> {
+        self.mongodb_is_short
     }
 
     /// Looks at everything. `watching` is since when the appliance is watched; `history` is what
@@ -203,11 +217,13 @@ impl Examiner {
             };
             checks.extend(disk::checks(name, found, limits, history, now));
         }
+        let mut mongodb_free = None;
         if let Some(space) = vitals.space {
             let same = looked.iter().any(|(_, found)| {
                 found.as_ref().is_ok_and(|found| found.total_bytes == space.total_bytes)
             });
             if !same {
+                mongodb_free = Some(space.free_bytes);
                 let found = disk::FileSystem {
                     name: "mongodb".into(),
                     total_bytes: space.total_bytes,
@@ -218,10 +234,12 @@ impl Examiner {
                 checks.extend(disk::checks("mongodb", &Ok(found), limits, history, now));
             }
         }
+        self.mongodb_is_short =
+            vitals.space.map(|_| mongodb_free.is_some_and(|free| free < limits.reserve_bytes));
         self.below(&state, checks, now);
         match looked.into_iter().next() {
             Some((_, found)) => {
-                let room = disk::upload_room(&found, limits.reserve_bytes);
+                let room = disk::upload_room(&found, mongodb_free, limits.reserve_bytes);
                 checks.push(room.of(Kind::UploadRoom, "", now));
                 Part::new(found.map(|found| Disk {
                     total_bytes: found.total_bytes,
