@@ -17,7 +17,7 @@ use crate::{
     accounts::{ADMIN, Account, Permissions, Role},
     alerts::{self, Alerts, Way},
     archive::Limits,
-    backup::verdict::Kept,
+    backup::{DirectoryId, verdict::Kept},
     cause,
     config::{Config, Mongodb, Secret, Secrets},
     connector::{Follower, client::Client},
@@ -65,7 +65,8 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     let alerts = Alerts::new(self::alerts(config), now)?;
     let watcher = Watcher::new(examiner(config, store.clone()), now)?.with_alerts(alerts.remarks());
     let reports = watcher.reports();
-    let intake = Intake::new(intake_settings(config)?, store.clone(), places, stop.clone());
+    let settings = intake_settings(config, places.ensure_identity(now())?)?;
+    let intake = Intake::new(settings, store.clone(), places, stop.clone());
     let section = config.connector();
     let follower = section
         .is_there()
@@ -228,6 +229,7 @@ pub fn examiner(config: &Config, store: Store) -> Examiner {
                 |file: ClaimedFile| health::Claimed { upload: file.upload, name: file.name };
             Ok(files.into_iter().map(claimed).collect())
         },
+        directory: |state| Places::new(state).identity().ok().flatten(),
         certificates,
         health: config.health().clone(),
     };
@@ -351,7 +353,7 @@ pub fn secrets(config: &Config) -> Secrets {
     config.secrets(std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from))
 }
 
-fn intake_settings(config: &Config) -> anyhow::Result<intake::Settings> {
+fn intake_settings(config: &Config, directory: DirectoryId) -> anyhow::Result<intake::Settings> {
     let key = SigningKey::read_or_make(&receipts_directory(config))?;
     Ok(intake::Settings {
         limits: Limits::from(config.archive()),
@@ -361,6 +363,7 @@ fn intake_settings(config: &Config) -> anyhow::Result<intake::Settings> {
         grace: config.grace(),
         rescan: Duration::from_secs(config.inbox().rescan_seconds),
         reserve_bytes: RESERVE_BYTES,
+        directory,
         authorized_keys: endpoint(config).authorized_keys(),
         issuer: Issuer { host: host(), key: Arc::new(key) },
         clock: now,

@@ -18,10 +18,10 @@ pub mod verdict;
 
 pub use examined::{Examined, Readability};
 pub use findings::{Finding, FindingKind, Findings};
-pub use id::{JobId, MediumId, ReceiptId, UploadId};
+pub use id::{DirectoryId, JobId, MediumId, ReceiptId, UploadId};
 pub use name::BackupName;
 pub use progress::Progress;
-pub use reason::{Reason, RejectionCode, WaitCode};
+pub use reason::{Acknowledged, Reason, RejectionCode, WaitCode};
 pub use senders::Senders;
 pub use state::State;
 pub use verdict::Verdict;

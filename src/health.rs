@@ -36,7 +36,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    backup::{BackupName, UploadId},
+    backup::{BackupName, DirectoryId, UploadId},
     cause::chain,
 };
 use check::{Check, Kind, State};
@@ -58,6 +58,8 @@ pub struct Settings {
     /// What was taken in and is neither stored nor rejected, read anew for each look, or why it
     /// cannot be read.
     pub claimed: fn(&Path) -> Result<Vec<Claimed>, String>,
+    /// Which state directory it is, read anew for each look; nothing before the daemon has run.
+    pub directory: fn(&Path) -> Option<DirectoryId>,
     /// Certificates by the names under which they are shown, with what to do about each.
     pub certificates: Vec<Watched>,
     /// `[health]`.
@@ -162,6 +164,9 @@ pub struct Line {
     pub state: String,
     /// Why it was rejected or waits.
     pub reason: Option<String>,
+    /// Who has acknowledged its rejection.
+    #[serde(default)]
+    pub acknowledged_by: Option<String>,
     /// How much is done, from 0 to 100.
     pub percent: u8,
     /// When it became what it is now.

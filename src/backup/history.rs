@@ -37,6 +37,8 @@ pub enum What {
     Rejected,
     /// The very same file was uploaded again.
     Repeated,
+    /// Somebody said that a rejection is known.
+    Acknowledged,
     /// Somebody took responsibility for a finding.
     Responsibility,
     /// Somebody pressed *Delete from maaiiconnect*, or *Try again*.
@@ -57,6 +59,7 @@ impl What {
             Self::Waiting => "Waiting",
             Self::Rejected => "Rejected",
             Self::Repeated => "Same file uploaded again",
+            Self::Acknowledged => "Rejection acknowledged",
             Self::Responsibility => "Responsibility taken",
             Self::Deleting => "Deletion from maaiiconnect begun",
             Self::Failed => "Deletion failed",

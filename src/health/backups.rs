@@ -1,6 +1,6 @@
 //! Backups: those in trouble, the one that should have come, and whether it is as large as its like.
 
-use jiff::{Timestamp, ToSpan, civil::Time, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, ToSpan, civil::Time, tz::TimeZone};
 
 use super::check::{Measure, Verdict, bytes, span};
 use crate::{backup::State, store::backups::Backup};
@@ -17,25 +17,67 @@ const TOO_SMALL_TO_COMPARE: u64 = 1 << 20;
 /// How many backups are named in a sentence.
 const NAMED: usize = 3;
 
-/// Backups that were rejected and not replaced.
+/// For how long a backup may be on its way elsewhere before somebody is told.
+pub const ELSEWHERE: SignedDuration = SignedDuration::from_hours(24);
+
+/// Backups that were rejected and not replaced. What an administrator has acknowledged is known.
 pub fn rejected(troubled: &[Backup]) -> Verdict {
-    let found: Vec<&Backup> =
-        troubled.iter().filter(|backup| backup.state == State::Rejected).collect();
+    let all = troubled.iter().filter(|backup| backup.state == State::Rejected);
+    let (known, found): (Vec<&Backup>, Vec<&Backup>) =
+        all.partition(|backup| backup.acknowledged.is_some());
     let verdict = match found.as_slice() {
-        [] => Verdict::ok("No backup was rejected that was not replaced."),
+        [] => Verdict::ok(match known.len() {
+            0 => "No backup was rejected that was not replaced.".to_owned(),
+            1 => format!("{} was rejected, which was acknowledged.", known[0].file),
+            several => format!("{several} backups were rejected, which was acknowledged."),
+        }),
         [one] => {
             let why = one.rejection.as_ref().map_or("", |reason| reason.sentence.as_str());
             Verdict::critical(
                 format!("{} was rejected: {why}", one.file),
-                "Do not delete its data from maaiiconnect. Let maaiiconnect upload it again.",
+                "Do not delete its data from maaiiconnect. Let maaiiconnect upload it again. If it \
+                 never will, an administrator can acknowledge it on the backup's page.",
             )
         }
         several => Verdict::critical(
             format!("{} backups were rejected: {}.", several.len(), names(several)),
-            "Do not delete their data from maaiiconnect. Let maaiiconnect upload them again.",
+            "Do not delete their data from maaiiconnect. Let maaiiconnect upload them again. If it \
+             never will, an administrator can acknowledge each on the backup's page.",
         ),
     };
-    verdict.with([count("backups_rejected", found.len())])
+    verdict.with([
+        count("backups_rejected", found.len()),
+        count("backups_rejected_acknowledged", known.len()),
+    ])
+}
+
+/// Backups on their way that nobody here can go on with.
+pub fn elsewhere(stranded: &[Backup], now: Timestamp) -> Verdict {
+    let verdict = match stranded {
+        [] => Verdict::ok("No backup is held up in another state directory."),
+        [first, more @ ..] => {
+            let place = match &first.directory {
+                Some(id) => format!("the state directory {id}, which is not this one"),
+                None => "a state directory that is not known".to_owned(),
+            };
+            let more = match more.len() {
+                0 => String::new(),
+                1 => " One more is as well.".to_owned(),
+                more => format!(" {more} more are as well."),
+            };
+            let since = span(now.duration_since(first.changed).as_secs());
+            Verdict::warning(
+                format!(
+                    "{} has been {} for {since}, and its file is in {place}.{more}",
+                    first.file, first.state
+                ),
+                "See to the appliance that has it. If its state directory is lost for good, let \
+                 maaiiconnect upload the backup again, or give this directory the other's id, as \
+                 OPERATIONS.md says. Until then what the backup has brought is hidden.",
+            )
+        }
+    };
+    verdict.with([count("backups_elsewhere", stranded.len())])
 }
 
 /// Backups that wait.
@@ -163,7 +205,7 @@ pub fn size(stored: &[&Backup]) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::{super::check::State as Judged, *};
-    use crate::backup::{Findings, Progress, Reason, RejectionCode, WaitCode};
+    use crate::backup::{Acknowledged, Findings, Progress, Reason, RejectionCode, WaitCode};
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("a time")
@@ -190,6 +232,8 @@ mod tests {
             sha256: None,
             repeats: 0,
             superseded: false,
+            acknowledged: None,
+            directory: None,
             senders: None,
             archive_kept: None,
             history: Vec::new(),
@@ -225,6 +269,20 @@ mod tests {
         assert_eq!(waiting(&troubled, now).state, Judged::Warning);
         assert_eq!(waiting(&troubled, at("2021-05-02T00:00:00Z")).state, Judged::Critical);
         assert_eq!(rejected(&[]).state, Judged::Ok);
+        let mut known = backup(State::Rejected, 1);
+        known.acknowledged =
+            Some(Acknowledged { reason: "A test.".into(), by: "Admin".into(), at: now });
+        assert_eq!(rejected(&[known.clone()]).state, Judged::Ok);
+        assert!(rejected(&[known.clone()]).sentence.contains("acknowledged"));
+        let later = rejected(&[backup(State::Rejected, 1), known]);
+        assert_eq!(later.state, Judged::Critical);
+        assert_eq!(later.sentence, "backup.zip was rejected: Its end is missing.");
+        assert_eq!(elsewhere(&[], now).state, Judged::Ok);
+        let stranded = elsewhere(&[backup(State::Storing, 1), backup(State::Claimed, 1)], now);
+        assert_eq!(stranded.state, Judged::Warning);
+        let said = "backup.zip has been Storing for 10 hours, and its file is in a state directory \
+                    that is not known. One more is as well.";
+        assert_eq!(stranded.sentence, said);
         assert_eq!(waiting(&[], now).state, Judged::Ok);
     }
 

@@ -86,6 +86,8 @@ pub enum Kind {
     BackupsRejected,
     /// Backups that wait.
     BackupsWaiting,
+    /// Backups on their way whose files are in another state directory.
+    BackupsElsewhere,
     /// Whether the backup of the day came.
     Schedule,
     /// Whether the newest backup is as large as its like.
@@ -106,13 +108,14 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which they are shown.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Daemon,
         Self::Endpoint,
         Self::UploadRoom,
         Self::Inbox,
         Self::BackupsRejected,
         Self::BackupsWaiting,
+        Self::BackupsElsewhere,
         Self::Schedule,
         Self::BackupSize,
         Self::Mongodb,
@@ -152,6 +155,7 @@ impl Kind {
             Self::Inbox => "inbox",
             Self::BackupsRejected => "backups-rejected",
             Self::BackupsWaiting => "backups-waiting",
+            Self::BackupsElsewhere => "backups-elsewhere",
             Self::Schedule => "schedule",
             Self::BackupSize => "backup-size",
             Self::Certificate => "certificate",
@@ -182,6 +186,7 @@ impl Kind {
             Self::Inbox => "Inbox",
             Self::BackupsRejected => "Rejected backups",
             Self::BackupsWaiting => "Waiting backups",
+            Self::BackupsElsewhere => "Backups of another directory",
             Self::Schedule => "Schedule",
             Self::BackupSize => "Size of backups",
             Self::Certificate => "Certificate",

@@ -17,7 +17,7 @@ use super::{
     machine, storage, tunnel, uploads,
 };
 use crate::{
-    backup::State,
+    backup::{DirectoryId, State},
     cause::chain,
     store::{
         self, Server, Store,
@@ -75,18 +75,14 @@ struct Vitals {
     oplog: Option<Asked<Oplog>>,
     newest: Part<Vec<Backup>>,
     unresolved: Part<Vec<Backup>>,
+    /// Those on their way whose files are elsewhere.
+    stranded: Part<Vec<Backup>>,
 }
 
 impl Examiner {
     /// An examiner of the appliance that stores in `store`.
     pub fn new(store: Store, settings: Settings) -> Self {
-        Self {
-            store,
-            settings,
-            slow: None,
-            mongodb_is_short: None,
-            requests_at_first: Vec::new(),
-        }
+        Self { store, settings, slow: None, mongodb_is_short: None, requests_at_first: Vec::new() }
     }
 
     /// What is looked after.
@@ -106,8 +102,9 @@ impl Examiner {
         let tunnel = self.settings.health.tunnel.clone();
         let tunnel =
             async { if tunnel.is_empty() { None } else { Some(tunnel::look(&tunnel).await) } };
+        let directory = (self.settings.directory)(&self.settings.state_directory);
         let (vitals, endpoint, tunnel, slow) = tokio::join!(
-            vitals(&self.store),
+            vitals(&self.store, directory, now),
             endpoint::look(self.settings.sftp),
             tunnel,
             self.slow(now)
@@ -315,6 +312,10 @@ impl Examiner {
         };
         checks.push(backups::rejected(troubled).of(Kind::BackupsRejected, "", now));
         checks.push(backups::waiting(troubled, now).of(Kind::BackupsWaiting, "", now));
+        if let Part::Ok(stranded) = &vitals.stranded {
+            let verdict = backups::elsewhere(stranded, now);
+            checks.push(verdict.of(Kind::BackupsElsewhere, "", now));
+        }
         if let Some(hour) = self.settings.health.schedule_hour {
             let arrived = newest.iter().map(|backup| backup.arrived).max();
             let margin = self.settings.health.schedule_margin_minutes;
@@ -346,16 +347,16 @@ fn next_bytes(newest: &[Backup]) -> u64 {
 
 /// Asks the database everything. Each question runs by itself, for a future of the driver is not
 /// to be dropped half-way.
-async fn vitals(store: &Store) -> Vitals {
+async fn vitals(store: &Store, directory: Option<DirectoryId>, now: Timestamp) -> Vitals {
     let begun = Instant::now();
     let server = asked(store, |store| async move { store.ping().await }).await;
     if !server.is_ok() {
         let why = || Part::Error("MongoDB does not answer".to_owned());
-        let (newest, unresolved) = (why(), why());
+        let (newest, unresolved, stranded) = (why(), why(), why());
         let (time, space, members, oplog) = (None, None, None, None);
-        return Vitals { server, time, space, members, oplog, newest, unresolved };
+        return Vitals { server, time, space, members, oplog, newest, unresolved, stranded };
     }
-    let (time, space, members, oplog, newest, unresolved) = tokio::join!(
+    let (time, space, members, oplog, newest, unresolved, stranded) = tokio::join!(
         asked(store, move |store| async move {
             let asked = begun.elapsed();
             let time = store.database_time().await?;
@@ -369,6 +370,12 @@ async fn vitals(store: &Store) -> Vitals {
             Ok(store.backup_log(&Position::First, LOOKED_THROUGH).await?.lines)
         }),
         asked(store, |store| async move { store.unresolved_backups(UNRESOLVED).await }),
+        asked(store, move |store| async move {
+            match directory {
+                Some(own) => store.stranded_backups(&own, now - backups::ELSEWHERE).await,
+                None => Ok(Vec::new()),
+            }
+        }),
     );
     Vitals {
         server,
@@ -378,6 +385,7 @@ async fn vitals(store: &Store) -> Vitals {
         oplog: known(oplog),
         newest,
         unresolved,
+        stranded,
     }
 }
 
@@ -408,6 +416,7 @@ fn waiting_for_mongodb(claimed: &Claimed, now: Timestamp) -> Line {
         file: claimed.name.as_str().to_owned(),
         state: State::Waiting.to_string(),
         reason: Some(MONGODB_AWAY.to_owned()),
+        acknowledged_by: None,
         percent: 0,
         changed: claimed.upload.made().unwrap_or(now),
     }
@@ -420,6 +429,7 @@ fn line(backup: Backup) -> Line {
         file: backup.file,
         state: backup.state.to_string(),
         reason: rejection.or(backup.waiting.map(|reason| reason.sentence)),
+        acknowledged_by: backup.acknowledged.map(|word| word.by),
         percent: backup.progress.percent(),
         changed: backup.changed,
     }

@@ -132,6 +132,8 @@ mod tests {
             sha256: Some("ab".repeat(32)),
             repeats: 0,
             superseded: false,
+            acknowledged: None,
+            directory: None,
             senders: Some(Senders { authorized_keys: vec!["SHA256:x".into()], lines_by_hand: 0 }),
             archive_kept: None,
             history: Vec::new(),

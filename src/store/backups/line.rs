@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Backup, Change, Error, date, from_document, to_bson};
 use crate::backup::{
-    Findings, JobId, Progress, Reason, RejectionCode, Senders, State, UploadId, WaitCode,
+    Acknowledged, DirectoryId, Findings, JobId, Progress, Reason, RejectionCode, Senders, State,
+    UploadId, WaitCode,
     history::{Event, What},
     retention::{Deletion, Status, Step},
     verdict::{Override, Point},
@@ -32,7 +33,7 @@ pub(super) fn written(change: Change) -> Result<(State, Document), Error> {
             doc! {
                 "rejection": to_bson(&rejected.reason)?,
                 "progress": to_bson(&Progress::default())?,
-                "sha256": hex::encode(sha256),
+                "sha256": sha256.map(hex::encode),
             },
         ),
     })
@@ -63,6 +64,8 @@ struct Line {
     repeats: u32,
     #[serde(default)]
     superseded: bool,
+    acknowledged: Option<AcknowledgedLine>,
+    directory: Option<DirectoryId>,
     senders: Option<Senders>,
     archive_kept: Option<bool>,
     #[serde(default)]
@@ -90,6 +93,14 @@ struct OverrideLine {
     at: DateTime,
 }
 
+/// The acknowledgement of a rejection as it is written.
+#[derive(Serialize, Deserialize)]
+struct AcknowledgedLine {
+    reason: String,
+    by: String,
+    at: DateTime,
+}
+
 /// A deletion as it is written.
 #[derive(Serialize, Deserialize)]
 struct DeletionLine {
@@ -112,6 +123,12 @@ pub(in crate::store) fn event(event: &Event) -> Result<Bson, Error> {
 pub(in crate::store) fn word(word: &Override) -> Result<Bson, Error> {
     let Override { point, reason, by, at } = word.clone();
     to_bson(&OverrideLine { point, reason, by, at: date(at) })
+}
+
+/// What is set as the acknowledgement.
+pub(in crate::store) fn acknowledged(word: &Acknowledged) -> Result<Bson, Error> {
+    let Acknowledged { reason, by, at } = word.clone();
+    to_bson(&AcknowledgedLine { reason, by, at: date(at) })
 }
 
 /// What is set as the deletion.
@@ -160,6 +177,13 @@ pub(super) fn read(document: Document) -> Result<Backup, Error> {
         sha256: line.sha256,
         repeats: line.repeats,
         superseded: line.superseded,
+        acknowledged: line
+            .acknowledged
+            .map(|AcknowledgedLine { reason, by, at }| {
+                Ok::<_, Error>(Acknowledged { reason, by, at: time(at)? })
+            })
+            .transpose()?,
+        directory: line.directory,
         senders: line.senders,
         archive_kept: line.archive_kept,
         history: line
