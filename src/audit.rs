@@ -34,6 +34,8 @@ pub enum Action {
     PermissionsChanged,
     /// Deactivated an account.
     AccountDeactivated,
+    /// Acknowledged that a backup was rejected.
+    RejectionAcknowledged,
     /// Took responsibility for a finding of a backup.
     ResponsibilityTaken,
     /// Pressed *Delete from maaiiconnect*, or *Try again*.
@@ -46,7 +48,7 @@ pub enum Action {
 
 impl Action {
     /// All actions, in the order of the enum.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::SignIn,
         Self::SignInRefused,
         Self::SignOut,
@@ -59,6 +61,7 @@ impl Action {
         Self::PasswordChanged,
         Self::PermissionsChanged,
         Self::AccountDeactivated,
+        Self::RejectionAcknowledged,
         Self::ResponsibilityTaken,
         Self::DeletionBegun,
         Self::DeletionFailed,
@@ -80,6 +83,7 @@ impl Action {
             Self::PasswordChanged => "password-changed",
             Self::PermissionsChanged => "permissions-changed",
             Self::AccountDeactivated => "account-deactivated",
+            Self::RejectionAcknowledged => "rejection-acknowledged",
             Self::ResponsibilityTaken => "responsibility-taken",
             Self::DeletionBegun => "deletion-begun",
             Self::DeletionFailed => "deletion-failed",

@@ -90,6 +90,12 @@ const TABLE: &[Row] = &[
         "/retention/backups/UPLOAD/responsibility",
         [303, 403, 403, 403],
     ),
+    (
+        "POST",
+        "/retention/backups/{upload}/acknowledgement",
+        "/retention/backups/UPLOAD/acknowledgement",
+        [303, 403, 403, 403],
+    ),
     ("GET", "/retention/progress", "/retention/progress", [303, 200, 200, 200]),
     ("GET", "/health", "/health", [303, 200, 200, 200]),
     ("POST", "/health/test", "/health/test", [303, 403, 403, 403]),

@@ -23,7 +23,7 @@ use super::{
     request::{Form, Request},
     views::{
         accounts, audit, backups, condition, conversation, deletion, home, list, media, own,
-        receipt, record, sign_in,
+        receipt, record, rejection, sign_in,
     },
 };
 
@@ -89,6 +89,7 @@ fn entries() -> Vec<Entry> {
         post("/retention/backups/{upload}/delete", deletion::press),
         post("/retention/backups/{upload}/outcome", deletion::outcome),
         post("/retention/backups/{upload}/responsibility", deletion::responsibility),
+        post("/retention/backups/{upload}/acknowledgement", rejection::acknowledge),
         get("/retention/progress", backups::progress),
         get("/health", condition::page),
         post("/health/test", condition::test),

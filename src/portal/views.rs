@@ -17,5 +17,6 @@ pub(super) mod media;
 pub(super) mod own;
 pub(super) mod receipt;
 pub(super) mod record;
+pub(super) mod rejection;
 mod related;
 pub(super) mod sign_in;

@@ -18,6 +18,9 @@ pub(super) fn condition(backup: &Backup) -> (&'static str, String) {
         State::Stored if !backup.findings.is_empty() => ("fair", "Stored, with findings".into()),
         State::Stored => ("good", "Stored".into()),
         State::Rejected if backup.superseded => ("plain", "Rejected, replaced since".into()),
+        State::Rejected if backup.acknowledged.is_some() => {
+            ("plain", "Rejected, acknowledged".into())
+        }
         State::Rejected => ("bad", "Rejected".into()),
         State::Waiting => ("fair", "Waiting".into()),
         State::Storing => ("busy", "Being stored".into()),
@@ -133,7 +136,7 @@ pub(super) fn attention(backup: &Backup, zone: &Zone) -> Option<Attention> {
             text: backup.waiting.as_ref().map(|why| why.sentence.clone()).unwrap_or_default(),
             href,
         }),
-        State::Rejected if !backup.superseded => Some(Attention {
+        State::Rejected if !backup.superseded && backup.acknowledged.is_none() => Some(Attention {
             tone: "bad",
             title: format!("{name}: rejected"),
             text: backup.rejection.as_ref().map(|why| why.sentence.clone()).unwrap_or_default(),

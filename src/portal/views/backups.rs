@@ -10,6 +10,7 @@ use super::{
     ask, backup_line,
     deletion::{self, Standing},
     receipt,
+    rejection::Known,
 };
 use crate::{
     accounts::DataType,
@@ -53,6 +54,7 @@ struct BackupPage {
     path: String,
     about: String,
     standing: Standing,
+    known: Known,
     tone: &'static str,
     condition: String,
     verdict: deletion::Shown,
@@ -187,6 +189,7 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         path: format!("/retention/backups/{}", backup.upload),
         about: about(&backup),
         standing: Standing::new(&who, &backup, &verdict, &zone),
+        known: Known::new(&who, &backup, &zone),
         tone,
         condition,
         verdict: deletion::Shown::new(&verdict, who.is_administrator()),
@@ -254,6 +257,9 @@ fn about(backup: &Backup) -> String {
         }
         State::Rejected if backup.superseded => {
             "This upload was refused; a later upload of the same backup took its place.".into()
+        }
+        State::Rejected if backup.is_gone() => {
+            "Do not delete the data from maaiiconnect: let it upload this backup again.".into()
         }
         State::Rejected => {
             "Nothing of it is shown. The file is kept in quarantine. Do not delete the data from \
