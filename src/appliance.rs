@@ -40,6 +40,7 @@ use crate::{
     records::Rules,
     sftp::Endpoint,
     store::{self, Store},
+    verification::{self, Periods, Verification},
 };
 
 /// Room that has to stay free on the disk, in bytes.
@@ -65,8 +66,17 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     let alerts = Alerts::new(self::alerts(config), now)?;
     let watcher = Watcher::new(examiner(config, store.clone()), now)?.with_alerts(alerts.remarks());
     let reports = watcher.reports();
-    let settings = intake_settings(config, places.ensure_identity(now())?)?;
+    let directory = places.ensure_identity(now())?;
+    let settings = intake_settings(config, directory.clone())?;
     let intake = Intake::new(settings, store.clone(), places, stop.clone());
+    let settings = verification::Settings {
+        program: OWN_PROGRAM.into(),
+        config: config.path().to_owned(),
+        directory,
+        periods: periods(config),
+        clock: now,
+    };
+    let verification = Verification::new(settings, store.clone(), intake.works(), stop.clone());
     let section = config.connector();
     let follower = section
         .is_there()
@@ -94,6 +104,7 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     let health = tokio::spawn(watcher.run(stop.clone()));
     let alerts = tokio::spawn(alerts.run(reports, stop.clone()));
     let examination = tokio::spawn(examination.run());
+    let verification = tokio::spawn(verification.run());
     let follower = follower.map(|follower| tokio::spawn(follower.run(stop.clone())));
     let mut intake = tokio::spawn(intake.run());
 
@@ -113,6 +124,7 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     wait(health, "health").await;
     wait(alerts, "alerts").await;
     wait(examination, "the examination of media").await;
+    wait(verification, "the verification of backups").await;
     if let Some(follower) = follower {
         wait(follower, "the connector").await;
     }
@@ -231,9 +243,19 @@ pub fn examiner(config: &Config, store: Store) -> Examiner {
         },
         directory: |state| Places::new(state).identity().ok().flatten(),
         certificates,
+        periods: periods(config),
         health: config.health().clone(),
     };
     Examiner::new(store, settings)
+}
+
+/// How often stored backups are held against their receipts.
+fn periods(config: &Config) -> Periods {
+    let health = config.health();
+    Periods {
+        only_copies_days: health.verify_only_copies_days,
+        others_days: health.verify_others_days,
+    }
 }
 
 /// Where the portal's own certificate is kept, if none was given.

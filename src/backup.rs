@@ -15,6 +15,7 @@ pub mod retention;
 pub mod senders;
 pub mod state;
 pub mod verdict;
+pub mod verified;
 
 pub use examined::{Examined, Readability};
 pub use findings::{Finding, FindingKind, Findings};
@@ -25,3 +26,4 @@ pub use reason::{Acknowledged, Reason, RejectionCode, WaitCode};
 pub use senders::Senders;
 pub use state::State;
 pub use verdict::Verdict;
+pub use verified::Verified;

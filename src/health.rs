@@ -38,6 +38,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     backup::{BackupName, DirectoryId, UploadId},
     cause::chain,
+    verification::Periods,
 };
 use check::{Check, Kind, State};
 
@@ -62,6 +63,8 @@ pub struct Settings {
     pub directory: fn(&Path) -> Option<DirectoryId>,
     /// Certificates by the names under which they are shown, with what to do about each.
     pub certificates: Vec<Watched>,
+    /// How often stored backups are held against their receipts.
+    pub periods: Periods,
     /// `[health]`.
     pub health: crate::config::Health,
 }

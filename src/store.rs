@@ -21,6 +21,7 @@ pub mod records;
 mod schema;
 pub mod transcode;
 mod trial;
+pub mod verification;
 pub mod vitals;
 
 use std::{path::PathBuf, time::Duration};

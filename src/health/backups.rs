@@ -3,7 +3,10 @@
 use jiff::{SignedDuration, Timestamp, ToSpan, civil::Time, tz::TimeZone};
 
 use super::check::{Measure, Verdict, bytes, span};
-use crate::{backup::State, store::backups::Backup};
+use crate::{
+    backup::{State, Verified},
+    store::{backups::Backup, verification::Standing},
+};
 
 /// How many earlier backups say how large one is as a rule, and how many there have to be.
 const LIKE: (usize, usize) = (14, 5);
@@ -16,6 +19,9 @@ const TOO_SMALL_TO_COMPARE: u64 = 1 << 20;
 
 /// How many backups are named in a sentence.
 const NAMED: usize = 3;
+
+/// For how long a stored backup may be without a receipt before somebody is told.
+pub const RECEIPT: SignedDuration = SignedDuration::from_hours(24);
 
 /// For how long a backup may be on its way elsewhere before somebody is told.
 pub const ELSEWHERE: SignedDuration = SignedDuration::from_hours(24);
@@ -78,6 +84,53 @@ pub fn elsewhere(stranded: &[Backup], now: Timestamp) -> Verdict {
         }
     };
     verdict.with([count("backups_elsewhere", stranded.len())])
+}
+
+/// Stored backups, as they were when each was held against its receipt last.
+pub fn intact(found: &Standing) -> Verdict {
+    let verdict = match (found.differing.as_slice(), found.overdue) {
+        ([], 0) => Verdict::ok("All stored backups were as received when they were checked last."),
+        ([], overdue) => {
+            let backups = if overdue == 1 { "backup was" } else { "backups were" };
+            Verdict::warning(
+                format!("{overdue} stored {backups} not checked again for far too long."),
+                "Look at the journal of retention.service. What lies in another state directory \
+                 is checked by the appliance that has it.",
+            )
+        }
+        ([one], _) => {
+            let what = one.verified.as_ref().map(Verified::sentence).unwrap_or_default();
+            Verdict::critical(format!("{}: {what}", one.file), DIFFERS)
+        }
+        (several, _) => {
+            let all: Vec<&Backup> = several.iter().collect();
+            Verdict::critical(
+                format!("{} backups are not as they were received: {}.", all.len(), names(&all)),
+                DIFFERS,
+            )
+        }
+    };
+    verdict.with([
+        count("backups_differing", found.differing.len()),
+        Measure::whole("backups_overdue", found.overdue),
+    ])
+}
+
+const DIFFERS: &str = "Delete nothing of it from maaiiconnect. The backup's page says what differs. \
+                       Look at the disk, mend it from a copy, and run `retention receipt verify`.";
+
+/// Stored backups that have no receipt though they should.
+pub fn receipts(found: &Standing) -> Verdict {
+    let all: Vec<&Backup> = found.without_receipt.iter().collect();
+    let verdict = match all.as_slice() {
+        [] => Verdict::ok("Every stored backup has its receipt, or is getting it."),
+        several => Verdict::warning(
+            format!("Stored for more than a day, and without a receipt: {}.", names(several)),
+            "The journal of retention.service says why. Put the Archive Key or the archive back \
+             that is missing; the receipt is then given by itself.",
+        ),
+    };
+    verdict.with([count("backups_without_receipt", all.len())])
 }
 
 /// Backups that wait.
@@ -205,7 +258,9 @@ pub fn size(stored: &[&Backup]) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::{super::check::State as Judged, *};
-    use crate::backup::{Acknowledged, Findings, Progress, Reason, RejectionCode, WaitCode};
+    use crate::backup::{
+        Acknowledged, Findings, Progress, Reason, RejectionCode, WaitCode, verified::Differs,
+    };
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("a time")
@@ -236,6 +291,7 @@ mod tests {
             directory: None,
             senders: None,
             archive_kept: None,
+            verified: None,
             history: Vec::new(),
             overrides: Vec::new(),
             deletion: None,
@@ -284,6 +340,32 @@ mod tests {
                     that is not known. One more is as well.";
         assert_eq!(stranded.sentence, said);
         assert_eq!(waiting(&[], now).state, Judged::Ok);
+    }
+
+    #[test]
+    fn what_is_not_as_it_was_received_weighs_more_than_what_was_not_checked() {
+        let mut differs = backup(State::Stored, 1);
+        let medium = Differs { what: "medium".into(), sentence: "Of Mei's photo.jpg.".into() };
+        differs.verified = Some(Verified::new(at("2021-05-09T00:00:00Z"), [medium]));
+        let all = |differing: usize, overdue| Standing {
+            differing: vec![differs.clone(); differing],
+            overdue,
+            without_receipt: Vec::new(),
+        };
+        for (differing, overdue, state, said) in [
+            (0, 0, Judged::Ok, "as received"),
+            (0, 1, Judged::Warning, "1 stored backup was not checked"),
+            (1, 3, Judged::Critical, "something was not as it was received: media."),
+            (2, 0, Judged::Critical, "2 backups are not as they were received: backup.zip, "),
+        ] {
+            let verdict = intact(&all(differing, overdue));
+            assert_eq!(verdict.state, state, "{differing} {overdue}");
+            assert!(verdict.sentence.contains(said), "{}", verdict.sentence);
+            assert!(!verdict.sentence.contains("Mei"), "{}", verdict.sentence);
+        }
+        assert_eq!(receipts(&all(0, 0)).state, Judged::Ok);
+        let without = Standing { without_receipt: vec![differs.clone()], ..all(0, 0) };
+        assert_eq!(receipts(&without).state, Judged::Warning);
     }
 
     #[test]

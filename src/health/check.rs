@@ -88,6 +88,10 @@ pub enum Kind {
     BackupsWaiting,
     /// Backups on their way whose files are in another state directory.
     BackupsElsewhere,
+    /// Whether stored backups are as they were received.
+    BackupsIntact,
+    /// Whether stored backups have their receipts.
+    Receipts,
     /// Whether the backup of the day came.
     Schedule,
     /// Whether the newest backup is as large as its like.
@@ -108,7 +112,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which they are shown.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::Daemon,
         Self::Endpoint,
         Self::UploadRoom,
@@ -116,6 +120,8 @@ impl Kind {
         Self::BackupsRejected,
         Self::BackupsWaiting,
         Self::BackupsElsewhere,
+        Self::BackupsIntact,
+        Self::Receipts,
         Self::Schedule,
         Self::BackupSize,
         Self::Mongodb,
@@ -156,6 +162,8 @@ impl Kind {
             Self::BackupsRejected => "backups-rejected",
             Self::BackupsWaiting => "backups-waiting",
             Self::BackupsElsewhere => "backups-elsewhere",
+            Self::BackupsIntact => "backups-intact",
+            Self::Receipts => "receipts",
             Self::Schedule => "schedule",
             Self::BackupSize => "backup-size",
             Self::Certificate => "certificate",
@@ -187,6 +195,8 @@ impl Kind {
             Self::BackupsRejected => "Rejected backups",
             Self::BackupsWaiting => "Waiting backups",
             Self::BackupsElsewhere => "Backups of another directory",
+            Self::BackupsIntact => "Stored backups",
+            Self::Receipts => "Receipts",
             Self::Schedule => "Schedule",
             Self::BackupSize => "Size of backups",
             Self::Certificate => "Certificate",

@@ -23,8 +23,10 @@ use crate::{
         self, Server, Store,
         backups::Backup,
         browse::Position,
+        verification::Standing,
         vitals::{Asked, Member, Oplog, Space},
     },
+    verification::Periods,
 };
 
 /// How long a part may take to answer.
@@ -77,6 +79,8 @@ struct Vitals {
     unresolved: Part<Vec<Backup>>,
     /// Those on their way whose files are elsewhere.
     stranded: Part<Vec<Backup>>,
+    /// How it stands with those that are stored.
+    standing: Part<Standing>,
 }
 
 impl Examiner {
@@ -104,7 +108,7 @@ impl Examiner {
             async { if tunnel.is_empty() { None } else { Some(tunnel::look(&tunnel).await) } };
         let directory = (self.settings.directory)(&self.settings.state_directory);
         let (vitals, endpoint, tunnel, slow) = tokio::join!(
-            vitals(&self.store, directory, now),
+            vitals(&self.store, directory, self.settings.periods, now),
             endpoint::look(self.settings.sftp),
             tunnel,
             self.slow(now)
@@ -316,6 +320,10 @@ impl Examiner {
             let verdict = backups::elsewhere(stranded, now);
             checks.push(verdict.of(Kind::BackupsElsewhere, "", now));
         }
+        if let Part::Ok(standing) = &vitals.standing {
+            checks.push(backups::intact(standing).of(Kind::BackupsIntact, "", now));
+            checks.push(backups::receipts(standing).of(Kind::Receipts, "", now));
+        }
         if let Some(hour) = self.settings.health.schedule_hour {
             let arrived = newest.iter().map(|backup| backup.arrived).max();
             let margin = self.settings.health.schedule_margin_minutes;
@@ -347,16 +355,32 @@ fn next_bytes(newest: &[Backup]) -> u64 {
 
 /// Asks the database everything. Each question runs by itself, for a future of the driver is not
 /// to be dropped half-way.
-async fn vitals(store: &Store, directory: Option<DirectoryId>, now: Timestamp) -> Vitals {
+async fn vitals(
+    store: &Store,
+    directory: Option<DirectoryId>,
+    periods: Periods,
+    now: Timestamp,
+) -> Vitals {
     let begun = Instant::now();
     let server = asked(store, |store| async move { store.ping().await }).await;
     if !server.is_ok() {
-        let why = || Part::Error("MongoDB does not answer".to_owned());
-        let (newest, unresolved, stranded) = (why(), why(), why());
+        let why = || "MongoDB does not answer".to_owned();
+        let (newest, unresolved) = (Part::Error(why()), Part::Error(why()));
+        let (stranded, standing) = (Part::Error(why()), Part::Error(why()));
         let (time, space, members, oplog) = (None, None, None, None);
-        return Vitals { server, time, space, members, oplog, newest, unresolved, stranded };
+        return Vitals {
+            server,
+            time,
+            space,
+            members,
+            oplog,
+            newest,
+            unresolved,
+            stranded,
+            standing,
+        };
     }
-    let (time, space, members, oplog, newest, unresolved, stranded) = tokio::join!(
+    let (time, space, members, oplog, newest, unresolved, stranded, standing) = tokio::join!(
         asked(store, move |store| async move {
             let asked = begun.elapsed();
             let time = store.database_time().await?;
@@ -376,6 +400,9 @@ async fn vitals(store: &Store, directory: Option<DirectoryId>, now: Timestamp) -
                 None => Ok(Vec::new()),
             }
         }),
+        asked(store, move |store| async move {
+            store.verification(periods.overdue(now), now - backups::RECEIPT).await
+        }),
     );
     Vitals {
         server,
@@ -386,6 +413,7 @@ async fn vitals(store: &Store, directory: Option<DirectoryId>, now: Timestamp) -
         newest,
         unresolved,
         stranded,
+        standing,
     }
 }
 

@@ -20,6 +20,7 @@ use crate::backup::{
     retention::{Deletion, Status},
     state,
     verdict::Override,
+    verified::Verified,
 };
 use line::written;
 
@@ -72,6 +73,8 @@ pub struct Backup {
     pub archive_kept: Option<bool>,
     /// What happened to it, the oldest first.
     pub history: Vec<Event>,
+    /// What came of the last check against its receipt; nothing before the first.
+    pub verified: Option<Verified>,
     /// For what an administrator took responsibility.
     pub overrides: Vec<Override>,
     /// The deletion of its data from maaiiconnect, once somebody asked for it.

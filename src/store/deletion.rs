@@ -84,7 +84,7 @@ impl Store {
         Ok(())
     }
 
-    async fn write_line(
+    pub(super) async fn write_line(
         &self,
         filter: Document,
         set: Document,

@@ -104,12 +104,19 @@ impl Store {
 
     /// The end of the chain.
     pub async fn newest_receipt(&self) -> Result<Option<Receipt>, Error> {
-        Ok(self.find_receipts(doc! { "metadata.number": -1 }, 1).await?.pop())
+        Ok(self.find_receipts(doc! {}, -1, 1).await?.pop())
+    }
+
+    /// The receipt before a number.
+    pub async fn receipt_before(&self, number: u64) -> Result<Option<Receipt>, Error> {
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        let before = doc! { "metadata.number": { "$lt": number } };
+        Ok(self.find_receipts(before, -1, 1).await?.pop())
     }
 
     /// All receipts, in their order.
     pub async fn receipts(&self) -> Result<Vec<Receipt>, Error> {
-        self.find_receipts(doc! { "metadata.number": 1 }, 0).await
+        self.find_receipts(doc! {}, 1, 0).await
     }
 
     /// The statement of a receipt. A part that is missing is an error, never a gap.
@@ -130,10 +137,16 @@ impl Store {
         found.map(read).transpose()
     }
 
-    async fn find_receipts(&self, sort: Document, limit: i64) -> Result<Vec<Receipt>, Error> {
+    async fn find_receipts(
+        &self,
+        filter: Document,
+        order: i32,
+        limit: i64,
+    ) -> Result<Vec<Receipt>, Error> {
         let failed = "read the receipts";
         let receipts = self.collection(schema::RECEIPT_FILES);
-        let found = receipts.find(doc! {}).sort(sort).limit(limit).await;
+        let sort = doc! { "metadata.number": order };
+        let found = receipts.find(filter).sort(sort).limit(limit).await;
         let found = found.map_err(Error::database(failed))?;
         let documents: Vec<Document> =
             found.try_collect().await.map_err(Error::database(failed))?;

@@ -72,6 +72,7 @@ impl SignedIn {
             progress: &backup.progress,
             findings: &backup.findings,
             kept: self.gate.watched.archives.look(backup),
+            verified: backup.verified.as_ref(),
             readability: readability.as_ref(),
             nodes,
             receipt: receipt.as_ref().map(|receipt| receipt.number),

@@ -2,7 +2,7 @@
 //! the condition of the data here.
 
 use crate::{
-    backup::{Progress, State, retention::Status},
+    backup::{Progress, State, Verified, retention::Status},
     portal::{
         Arriving,
         cells::{Cell, Head, Line, Nothing, Table, count, counted, size},
@@ -14,6 +14,7 @@ use crate::{
 /// Our words for the condition of the data here, and how good that is.
 pub(super) fn condition(backup: &Backup) -> (&'static str, String) {
     match backup.state {
+        State::Stored if differs(backup) => ("bad", "Not as it was received".into()),
         State::Stored if backup.is_only_copy() => ("good", "Only copy".into()),
         State::Stored if !backup.findings.is_empty() => ("fair", "Stored, with findings".into()),
         State::Stored => ("good", "Stored".into()),
@@ -26,6 +27,11 @@ pub(super) fn condition(backup: &Backup) -> (&'static str, String) {
         State::Storing => ("busy", "Being stored".into()),
         State::Arriving | State::Arrived | State::Claimed => ("busy", "Received".into()),
     }
+}
+
+/// Whether something differed when it was held against its receipt last.
+fn differs(backup: &Backup) -> bool {
+    backup.verified.as_ref().is_some_and(|found| !found.is_ok())
 }
 
 /// What is left to be done, in words.
@@ -140,6 +146,12 @@ pub(super) fn attention(backup: &Backup, zone: &Zone) -> Option<Attention> {
             tone: "bad",
             title: format!("{name}: rejected"),
             text: backup.rejection.as_ref().map(|why| why.sentence.clone()).unwrap_or_default(),
+            href,
+        }),
+        State::Stored if differs(backup) => Some(Attention {
+            tone: "bad",
+            title: format!("{name}: not as it was received"),
+            text: backup.verified.as_ref().map(Verified::sentence).unwrap_or_default(),
             href,
         }),
         State::Stored if !backup.findings.is_empty() => {

@@ -76,6 +76,7 @@ struct BackupPage {
     media_size: String,
     findings: Vec<Found>,
     receipt: Option<receipt::Shown>,
+    checked: Option<receipt::Checked>,
     history: Vec<Happened>,
     readable: String,
     damaged: Vec<DamagedMedium>,
@@ -216,6 +217,7 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         media_size: size(backup.progress.media_bytes),
         findings: findings(&who, &backup),
         receipt: receipt.map(|receipt| receipt::Shown::new(&receipt, &who, &zone)),
+        checked: backup.verified.as_ref().map(|found| receipt::Checked::new(found, &who, &zone)),
         history: history(&backup, &zone),
         readable: readable(&readability),
         damaged_more: match damaged.len() {

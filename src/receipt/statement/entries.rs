@@ -136,6 +136,7 @@ mod tests {
             directory: None,
             senders: Some(Senders { authorized_keys: vec!["SHA256:x".into()], lines_by_hand: 0 }),
             archive_kept: None,
+            verified: None,
             history: Vec::new(),
             overrides: Vec::new(),
             deletion: None,

@@ -11,6 +11,7 @@ use crate::backup::{
     history::{Event, What},
     retention::{Deletion, Status, Step},
     verdict::{Override, Point},
+    verified::{Differs, Verified},
 };
 
 pub(super) fn written(change: Change) -> Result<(State, Document), Error> {
@@ -68,6 +69,7 @@ struct Line {
     directory: Option<DirectoryId>,
     senders: Option<Senders>,
     archive_kept: Option<bool>,
+    verified: Option<VerifiedLine>,
     #[serde(default)]
     history: Vec<EventLine>,
     #[serde(default)]
@@ -101,6 +103,17 @@ struct AcknowledgedLine {
     at: DateTime,
 }
 
+/// What came of a check as it is written.
+#[derive(Serialize, Deserialize)]
+struct VerifiedLine {
+    at: DateTime,
+    ok: bool,
+    #[serde(default)]
+    differences: i64,
+    #[serde(default)]
+    findings: Vec<Differs>,
+}
+
 /// A deletion as it is written.
 #[derive(Serialize, Deserialize)]
 struct DeletionLine {
@@ -131,6 +144,16 @@ pub(in crate::store) fn acknowledged(word: &Acknowledged) -> Result<Bson, Error>
     to_bson(&AcknowledgedLine { reason, by, at: date(at) })
 }
 
+/// What is set as the result of a check.
+pub(in crate::store) fn verified(found: &Verified) -> Result<Bson, Error> {
+    to_bson(&VerifiedLine {
+        at: date(found.at),
+        ok: found.is_ok(),
+        differences: i64::try_from(found.differences).unwrap_or(i64::MAX),
+        findings: found.findings.clone(),
+    })
+}
+
 /// What is set as the deletion.
 pub(in crate::store) fn deletion(deletion: &Deletion) -> Result<Bson, Error> {
     let (passed_on, why) = match &deletion.step {
@@ -148,7 +171,7 @@ pub(in crate::store) fn deletion(deletion: &Deletion) -> Result<Bson, Error> {
     })
 }
 
-pub(super) fn read(document: Document) -> Result<Backup, Error> {
+pub(in crate::store) fn read(document: Document) -> Result<Backup, Error> {
     let id = document.get_str("_id").unwrap_or("without an id").to_owned();
     let unreadable = |why: String| Error::Unreadable { what: "backup", id: id.clone(), why };
     let line: Line = from_document(document).map_err(&unreadable)?;
@@ -186,6 +209,14 @@ pub(super) fn read(document: Document) -> Result<Backup, Error> {
         directory: line.directory,
         senders: line.senders,
         archive_kept: line.archive_kept,
+        verified: line
+            .verified
+            .map(|VerifiedLine { at, ok, differences, findings }| {
+                // Not less than one where it says that it is not well.
+                let differences = differences.try_into().unwrap_or(0).max(u64::from(!ok));
+                Ok::<_, Error>(Verified { at: time(at)?, differences, findings })
+            })
+            .transpose()?,
         history: line
             .history
             .into_iter()
