@@ -21,7 +21,7 @@ use crate::{
     accounts::{ADMIN, Account, Permissions, Role},
     alerts::{self, Alerts, Way},
     archive::Limits,
-    backup::{pace::Paces, verdict::Kept},
+    backup::{DirectoryId, pace::Paces, verdict::Kept},
     cause,
     config::{Config, Mongodb, Secret, Secrets},
     connector::{Follower, client::Client, telling::Site},
@@ -46,6 +46,7 @@ use crate::{
     sftp::Endpoint,
     steward::Steward,
     store::{self, Store},
+    verification::{self, Periods, Verification},
 };
 
 /// Room that has to stay free on the disk, in bytes.
@@ -98,7 +99,17 @@ async fn run_parts(
     let alerts = Alerts::new(self::alerts(config), now)?;
     let watcher = Watcher::new(examiner(config, store.clone()), now)?.with_alerts(alerts.remarks());
     let reports = watcher.reports();
-    let intake = Intake::new(intake_settings(config)?, store.clone(), places, stop.clone());
+    let directory = places.ensure_identity(now())?;
+    let settings = intake_settings(config, directory.clone())?;
+    let intake = Intake::new(settings, store.clone(), places, stop.clone());
+    let settings = verification::Settings {
+        program: OWN_PROGRAM.into(),
+        config: config.path().to_owned(),
+        directory,
+        periods: periods(config),
+        clock: now,
+    };
+    let verification = Verification::new(settings, store.clone(), intake.works(), stop.clone());
     let endpoint = endpoint(config);
     let steward = Steward::new(store.clone(), endpoint.authorized_keys(), now);
     let section = config.connector();
@@ -143,6 +154,7 @@ async fn run_parts(
     let health = tokio::spawn(watcher.run(stop.clone()));
     let alerts = tokio::spawn(alerts.run(reports, stop.clone()));
     let examination = tokio::spawn(examination.run());
+    let verification = tokio::spawn(verification.run());
     let follower = follower.map(|follower| tokio::spawn(follower.run(stop.clone())));
     let steward = tokio::spawn(steward.run(stop.clone()));
     let again = Arc::clone(&tools.again);
@@ -168,6 +180,7 @@ async fn run_parts(
     wait(alerts, "alerts").await;
     wait(examination, "the examination of media").await;
     wait(steward, "the steward of the settings").await;
+    wait(verification, "the verification of backups").await;
     if let Some(follower) = follower {
         wait(follower, "the connector").await;
     }
@@ -285,10 +298,21 @@ pub fn examiner(config: &Config, store: Store) -> Examiner {
                 |file: ClaimedFile| health::Claimed { upload: file.upload, name: file.name };
             Ok(files.into_iter().map(claimed).collect())
         },
+        directory: |state| Places::new(state).identity().ok().flatten(),
         certificates,
+        periods: periods(config),
         health: config.health().clone(),
     };
     Examiner::new(store, settings)
+}
+
+/// How often stored backups are held against their receipts.
+fn periods(config: &Config) -> Periods {
+    let health = config.health();
+    Periods {
+        only_copies_days: health.verify_only_copies_days,
+        others_days: health.verify_others_days,
+    }
 }
 
 /// Where the portal's own certificate is kept, if none was given.
@@ -436,7 +460,7 @@ pub fn secrets(config: &Config) -> Secrets {
     config.secrets(std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from))
 }
 
-fn intake_settings(config: &Config) -> anyhow::Result<intake::Settings> {
+fn intake_settings(config: &Config, directory: DirectoryId) -> anyhow::Result<intake::Settings> {
     let key = SigningKey::read_or_make(&receipts_directory(config))?;
     Ok(intake::Settings {
         limits: Limits::from(config.archive()),
@@ -447,6 +471,7 @@ fn intake_settings(config: &Config) -> anyhow::Result<intake::Settings> {
         grace: config.grace(),
         rescan: Duration::from_secs(config.inbox().rescan_seconds),
         reserve_bytes: RESERVE_BYTES,
+        directory,
         authorized_keys: endpoint(config).authorized_keys(),
         issuer: Issuer { host: host(), key: Arc::new(key) },
         clock: now,

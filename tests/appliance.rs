@@ -14,6 +14,7 @@ mod log;
 mod media;
 mod portal;
 mod receipts;
+mod room;
 mod service;
 mod settings;
 mod setup;

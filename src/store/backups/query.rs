@@ -199,7 +199,18 @@ fn in_condition(condition: Condition) -> Document {
         Condition::Storing => state(State::Storing),
         Condition::Waiting => state(State::Waiting),
         Condition::Rejected => {
-            doc! { "state": State::Rejected.as_str(), "superseded": { "$ne": true } }
+            doc! {
+                "state": State::Rejected.as_str(),
+                "superseded": { "$ne": true },
+                "acknowledged": null,
+            }
+        }
+        Condition::Acknowledged => {
+            doc! {
+                "state": State::Rejected.as_str(),
+                "superseded": { "$ne": true },
+                "acknowledged": { "$ne": null },
+            }
         }
         Condition::Replaced => doc! { "state": State::Rejected.as_str(), "superseded": true },
         Condition::NotYet | Condition::Safe => {
