@@ -301,8 +301,12 @@ mod tests {
         let here = cursor(Some(1), Some("only-copy"));
         assert_eq!(walked(&query(false), None, false).len(), Condition::ALL.len());
         for (descending, backwards, expected) in [
-            (false, false, &[("only-copy", true), ("replaced", false)][..]),
-            (true, true, &[("only-copy", true), ("replaced", false)]),
+            (
+                false,
+                false,
+                &[("only-copy", true), ("replaced", false), ("acknowledged", false)][..],
+            ),
+            (true, true, &[("only-copy", true), ("replaced", false), ("acknowledged", false)]),
         ] {
             assert_eq!(walked(&query(descending), Some(&here), backwards), expected);
         }
