@@ -66,14 +66,24 @@ impl<'a> Look<'a> {
         let backup = &statement.backup;
         let mut differ =
             |sentence| examined.differences.push(Difference::new(Kind::Archive, sentence));
-        let Some(path) = self.archive.clone() else {
+        let found = self.archive.clone();
+        let found = found.or_else(|| self.examiner.kept.find(&backup.file, &backup.upload));
+        let Some(mut path) = found else {
             let kept = statement.stored.modes.iter().any(|mode| mode == "offline");
             if kept && self.examiner.kept.is_here(&statement.appliance.key) {
                 differ(format!("The archive {} is not where it was kept.", backup.file));
             }
             return Ok(());
         };
-        match self.digest(&path).await {
+        let mut digest = self.digest(&path).await;
+        if digest.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            && let Some(moved) = self.examiner.kept.find(&backup.file, &backup.upload)
+        {
+            // It was put where it is kept in this moment.
+            digest = self.digest(&moved).await;
+            path = moved;
+        }
+        match digest {
             Err(error) => differ(format!("{} cannot be read: {error}.", path.display())),
             Ok(sha256) if sha256 != backup.sha256 => differ(format!(
                 "{} was changed: its SHA-256 is {sha256} and not {}.",
