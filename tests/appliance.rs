@@ -4,12 +4,14 @@
 
 mod archives;
 mod browser;
+mod chromium;
 mod crash;
 mod damage;
 mod deletion;
 mod health;
 mod intake;
 mod layers;
+mod maaiiconnect;
 mod media;
 mod portal;
 mod receipts;
@@ -17,5 +19,6 @@ mod service;
 mod setup;
 mod trouble;
 mod uploads;
+mod weeks;
 #[allow(dead_code, reason = "the demonstration uses other parts of it")]
 mod world;

@@ -379,7 +379,7 @@ impl Places {
 }
 
 /// Members of staff who can be given an account: id and name of the account.
-async fn staff(world: &World) -> Result<Vec<(String, String)>> {
+pub(crate) async fn staff(world: &World) -> Result<Vec<(String, String)>> {
     let staff = world.database().collection::<Document>("staff");
     let mut members = Vec::new();
     let mut found = staff.find(doc! { "raw.status": "Activated" }).sort(doc! { "_id": 1 }).await?;
@@ -391,7 +391,11 @@ async fn staff(world: &World) -> Result<Vec<(String, String)>> {
 }
 
 /// Gives a member of staff an account with these permissions.
-async fn activate(administrator: &mut Browser, eid: &str, boxes: &[(&str, &str)]) -> Result<()> {
+pub(crate) async fn activate(
+    administrator: &mut Browser,
+    eid: &str,
+    boxes: &[(&str, &str)],
+) -> Result<()> {
     let mut form = vec![("scope", "selected"), ("new", PASSWORD), ("again", PASSWORD)];
     form.extend_from_slice(boxes);
     let answer = administrator.submit(&format!("/activate/{eid}"), &form).await?;
@@ -399,7 +403,7 @@ async fn activate(administrator: &mut Browser, eid: &str, boxes: &[(&str, &str)]
     Ok(())
 }
 
-async fn signed_in(world: &World, account: &str) -> Result<Browser> {
+pub(crate) async fn signed_in(world: &World, account: &str) -> Result<Browser> {
     let mut browser = Browser::new(world)?;
     browser.sign_in(account, PASSWORD).await?;
     Ok(browser)
