@@ -1,6 +1,10 @@
 //! Builds the parts, joins them and shuts them down. Knows every part; no part
 //! knows it. The one place that reads the clock and the environment.
 
+pub mod address;
+pub mod database;
+pub mod sheet;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
@@ -17,10 +21,10 @@ use crate::{
     accounts::{ADMIN, Account, Permissions, Role},
     alerts::{self, Alerts, Way},
     archive::Limits,
-    backup::verdict::Kept,
+    backup::{pace::Paces, verdict::Kept},
     cause,
     config::{Config, Mongodb, Secret, Secrets},
-    connector::{Follower, client::Client},
+    connector::{Follower, client::Client, telling::Site},
     examine::{
         Examination,
         child::{Decoder, OWN_PROGRAM},
@@ -33,12 +37,14 @@ use crate::{
         places::{ClaimedFile, Places},
     },
     portal::{
-        self, Archives, Arriving, ArrivingUploads, Portal, Watched, certificate,
+        self, Archives, Arriving, ArrivingUploads, Portal, Setting, Tools, Watched, certificate,
         password::Passwords,
     },
     receipt::{Issuer, SigningKey},
     records::Rules,
+    settings::{Defaults, seal::Seal},
     sftp::Endpoint,
+    steward::Steward,
     store::{self, Store},
 };
 
@@ -48,16 +54,43 @@ const RESERVE_BYTES: u64 = 256 * 1024 * 1024;
 /// How long the parts have to end.
 const SHUTDOWN: Duration = Duration::from_secs(4);
 
-/// Runs the appliance until it is told to end.
-pub async fn run(config: &Config) -> anyhow::Result<()> {
-    let stop = CancellationToken::new();
+/// Runs the appliance until it is told to end. Where another database was set, all parts begin anew
+/// with it.
+///
+/// `tools` are what the portal offers and only those above the appliance can do.
+pub async fn run(configured: &Config, tools: Tools) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    loop {
+        let config = database::in_force(configured.clone())?;
+        let ended = async {
+            tokio::select! {
+                _ = terminate.recv() => false,
+                _ = interrupt.recv() => false,
+                () = tools.again.notified() => true,
+            }
+        };
+        if !run_parts(configured, &config, tools.clone(), ended).await? {
+            return Ok(());
+        }
+        tracing::info!("another database was set: all parts begin anew");
+    }
+}
+
+/// Runs all parts until they are told to end. Returns whether they are to begin anew.
+async fn run_parts(
+    configured: &Config,
+    config: &Config,
+    tools: Tools,
+    told: impl Future<Output = bool>,
+) -> anyhow::Result<bool> {
+    let stop = CancellationToken::new();
     let store = store(config)?;
     // Trying again would mend neither. Archive Keys are read anew for each backup.
     let secrets = secrets(config);
     secrets.archive_keys()?;
     let admin_password = secrets.admin_password()?;
+    let (defaults, seal) = (defaults(config), seal(config)?);
     format::claim(config.state_directory())?;
     let places = Places::new(config.state_directory());
     places.prepare()?;
@@ -66,10 +99,15 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     let watcher = Watcher::new(examiner(config, store.clone()), now)?.with_alerts(alerts.remarks());
     let reports = watcher.reports();
     let intake = Intake::new(intake_settings(config)?, store.clone(), places, stop.clone());
+    let endpoint = endpoint(config);
+    let steward = Steward::new(store.clone(), endpoint.authorized_keys(), now);
     let section = config.connector();
-    let follower = section
-        .is_there()
-        .then(|| Follower::new(Client::new(section.clone(), secrets), store.clone(), now));
+    let follower = section.is_there().then(|| {
+        let client = Client::new(section.clone(), secrets.clone());
+        let (defaults, seal) = (defaults.clone(), seal.clone());
+        let site = Site { endpoint: endpoint.clone(), defaults, seal, secrets: secrets.clone() };
+        Follower::new(client, site, store.clone(), now)
+    });
     let watched = Watched {
         arriving: arriving(&intake),
         reports: reports.clone(),
@@ -77,6 +115,18 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
         alerts: Arc::new(self::alerts(config)),
         archives: archives(config),
         connector: follower.as_ref().map(Follower::connection),
+        setting: Setting {
+            defaults,
+            seal,
+            secrets,
+            endpoint,
+            wake: steward.wake(),
+            sheet: Arc::new({
+                let config = config.clone();
+                move || sheet::values(&config)
+            }),
+            tools: tools.clone(),
+        },
     };
     let examination = Examination::new(
         store.clone(),
@@ -88,20 +138,25 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     let portal = portal(config, store.clone(), watched).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), portal = %portal.address(), "started");
     let watchdog = tokio::spawn(feed_watchdog(intake.alive(), stop.clone()));
-    let readiness = tokio::spawn(become_ready(store, admin_password, stop.clone()));
+    let readiness = tokio::spawn(become_ready(store.clone(), admin_password, stop.clone()));
     let portal = tokio::spawn(portal.serve(stop.clone()));
     let health = tokio::spawn(watcher.run(stop.clone()));
     let alerts = tokio::spawn(alerts.run(reports, stop.clone()));
     let examination = tokio::spawn(examination.run());
     let follower = follower.map(|follower| tokio::spawn(follower.run(stop.clone())));
+    let steward = tokio::spawn(steward.run(stop.clone()));
+    let again = Arc::clone(&tools.again);
+    let moving = database::follow(configured.clone(), store.clone(), again, stop.clone());
+    let moving = tokio::spawn(moving);
     let mut intake = tokio::spawn(intake.run());
 
-    let ended = tokio::select! {
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
-        ended = &mut intake => Some(ended),
+    let (ended, anew) = tokio::select! {
+        anew = told => (None, anew),
+        ended = &mut intake => (Some(ended), false),
     };
-    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    if !anew {
+        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    }
     tracing::info!("stopping");
     stop.cancel();
     let broken = match ended {
@@ -112,15 +167,17 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     wait(health, "health").await;
     wait(alerts, "alerts").await;
     wait(examination, "the examination of media").await;
+    wait(steward, "the steward of the settings").await;
     if let Some(follower) = follower {
         wait(follower, "the connector").await;
     }
     readiness.abort();
     watchdog.abort();
+    moving.abort();
     tracing::info!("stopped");
     match broken {
-        Some(ended) => Ok(ended.context("intake broke off")??),
-        None => Ok(()),
+        Some(ended) => ended.context("intake broke off")?.map(|()| false).map_err(Into::into),
+        None => Ok(anew),
     }
 }
 
@@ -253,11 +310,15 @@ fn arriving(intake: &Intake) -> ArrivingUploads {
     let mut inbox = intake.inbox();
     let (sender, receiver) = watch::channel(Arc::default());
     tokio::spawn(async move {
+        let mut paces = Paces::default();
         while inbox.changed().await.is_ok() {
             let uploads = inbox.borrow_and_update().clone();
+            paces
+                .note(now(), uploads.iter().map(|upload| (upload.file.clone(), upload.size_bytes)));
             let shown = uploads.iter().map(|upload| Arriving {
                 file: upload.file.clone(),
                 size_bytes: upload.size_bytes,
+                bytes_per_second: paces.bytes_per_second(&upload.file),
                 since: upload.modified,
                 interrupted: upload.condition == Condition::Interrupted,
             });
@@ -313,9 +374,10 @@ pub fn store(config: &Config) -> anyhow::Result<Store> {
 pub fn store_settings(config: &Config) -> anyhow::Result<store::Settings> {
     let Mongodb { host, user, auth_db, target_db, replica_set, tls, tls_ca_file } =
         config.mongodb().clone();
-    let user = match user.as_str() {
-        "" => None,
-        _ => Some((user, secrets(config).mongodb_password()?)),
+    let user = match (user.as_str(), config.mongodb_password()) {
+        ("", _) => None,
+        (_, Some(password)) => Some((user, password.clone())),
+        (_, None) => Some((user, secrets(config).mongodb_password()?)),
     };
     Ok(store::Settings {
         host,
@@ -346,6 +408,29 @@ pub fn endpoint(config: &Config) -> Endpoint {
     }
 }
 
+/// What holds where nothing was set in the portal.
+pub fn defaults(config: &Config) -> Defaults {
+    Defaults {
+        modes: config.modes(),
+        schedule_hour: config.health().schedule_hour,
+        mongodb: config.mongodb().clone(),
+        sftp_address: sheet::sftp_address(config),
+    }
+}
+
+/// The Archive Keys that were set in the portal, the newest first, and then the configured ones.
+pub async fn archive_keys(config: &Config, configured: Vec<Secret>) -> anyhow::Result<Vec<Secret>> {
+    let config = database::in_force(config.clone())?;
+    let settings = store(&config)?.settings().await?;
+    let known = settings.known_keys(seal(&config)?.as_ref(), configured)?;
+    Ok(known.into_iter().map(|known| known.key).collect())
+}
+
+/// What seals and opens settings that are secret, if there is a key for it.
+pub fn seal(config: &Config) -> anyhow::Result<Option<Seal>> {
+    Ok(secrets(config).settings_key()?.as_ref().map(Seal::new))
+}
+
 /// The secrets that a configuration and systemd hand over.
 pub fn secrets(config: &Config) -> Secrets {
     config.secrets(std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from))
@@ -356,8 +441,9 @@ fn intake_settings(config: &Config) -> anyhow::Result<intake::Settings> {
     Ok(intake::Settings {
         limits: Limits::from(config.archive()),
         rules: Rules::new(&config.records().rules),
-        modes: config.modes(),
+        defaults: defaults(config),
         secrets: secrets(config),
+        seal: seal(config)?,
         grace: config.grace(),
         rescan: Duration::from_secs(config.inbox().rescan_seconds),
         reserve_bytes: RESERVE_BYTES,

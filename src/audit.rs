@@ -42,11 +42,15 @@ pub enum Action {
     DeletionFailed,
     /// Said that maaiiconnect has deleted a backup's data.
     DeletionCompleted,
+    /// Changed the settings.
+    SettingsChanged,
+    /// Tried a configuration out.
+    ConfigurationTested,
 }
 
 impl Action {
     /// All actions, in the order of the enum.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::SignIn,
         Self::SignInRefused,
         Self::SignOut,
@@ -63,6 +67,8 @@ impl Action {
         Self::DeletionBegun,
         Self::DeletionFailed,
         Self::DeletionCompleted,
+        Self::SettingsChanged,
+        Self::ConfigurationTested,
     ];
 
     /// Its name in the log and in addresses.
@@ -84,6 +90,8 @@ impl Action {
             Self::DeletionBegun => "deletion-begun",
             Self::DeletionFailed => "deletion-failed",
             Self::DeletionCompleted => "deletion-completed",
+            Self::SettingsChanged => "settings-changed",
+            Self::ConfigurationTested => "configuration-tested",
         }
     }
 }

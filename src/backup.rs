@@ -4,18 +4,22 @@
 //! and a transition consumes one state and returns the next, so a step that the
 //! diagram in [`state`] does not allow does not compile.
 
+pub mod condition;
 pub mod examined;
 pub mod findings;
 pub mod history;
 pub mod id;
 pub mod name;
+pub mod pace;
 pub mod progress;
 pub mod reason;
 pub mod retention;
 pub mod senders;
 pub mod state;
+pub mod usual;
 pub mod verdict;
 
+pub use condition::Condition;
 pub use examined::{Examined, Readability};
 pub use findings::{Finding, FindingKind, Findings};
 pub use id::{JobId, MediumId, ReceiptId, UploadId};

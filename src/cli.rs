@@ -88,13 +88,15 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.config;
         let read = || Config::read(&config);
+        // With the database that is in use, which may be another one than the file names.
+        let used = || appliance::database::in_force(read()?);
         match self.command {
             Command::Verify(verify) => verify.run(&config),
             Command::Media(media) => media.run(),
             Command::Manual(manual) => manual.run(),
             Command::Setup(setup) => setup.run(&config),
             Command::Check(check) => check.run(&config),
-            Command::Test(test) => test.run(&read()?),
+            Command::Test(test) => test.run(&used()?),
             Command::Run => run::run(&read()?),
             Command::Sftp(sftp::Sftp::Keys(door)) => sftp::keys(&door),
             Command::Sftp(sftp) => sftp.run(&read()?),
@@ -102,10 +104,10 @@ impl Cli {
                 key::run(&command, &appliance::endpoint(&read()?).authorized_keys())?;
                 Ok(ExitCode::SUCCESS)
             }
-            Command::Alerts(alerts) => alerts.run(&read()?),
-            Command::Account(account) => account.run(&read()?),
-            Command::Status(status) => status.run(&read()?),
-            Command::Receipt(command) => command.run(&read()?),
+            Command::Alerts(alerts) => alerts.run(&used()?),
+            Command::Account(account) => account.run(&used()?),
+            Command::Status(status) => status.run(&used()?),
+            Command::Receipt(command) => command.run(&used()?),
         }
     }
 }

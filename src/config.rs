@@ -236,7 +236,7 @@ impl Default for Portal {
 }
 
 /// `[modes]`: one or both must be on.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Modes {
     /// Unpack records and media into MongoDB for the portal's views.
@@ -264,6 +264,8 @@ pub struct Records {
 pub struct Config {
     spec: Spec,
     path: PathBuf,
+    /// The password of MongoDB's user, where another one was set than the secret.
+    mongodb_password: Option<Secret>,
 }
 
 impl Config {
@@ -316,7 +318,20 @@ impl Config {
         if let Some((key, why)) = sections.into_iter().flatten().next() {
             return Err(wrong(key, why));
         }
-        Ok(Self { spec, path: path.to_owned() })
+        Ok(Self { spec, path: path.to_owned(), mongodb_password: None })
+    }
+
+    /// The same with another database, and with the password of its user where that is not the
+    /// secret `mongodb-password`.
+    pub fn with_database(mut self, section: Mongodb, password: Option<Secret>) -> Self {
+        self.spec.mongodb = section;
+        self.mongodb_password = password;
+        self
+    }
+
+    /// The password of MongoDB's user, where it is not the secret `mongodb-password`.
+    pub fn mongodb_password(&self) -> Option<&Secret> {
+        self.mongodb_password.as_ref()
     }
 
     /// The file it was read from.

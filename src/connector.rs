@@ -6,6 +6,8 @@
 //!              +-- Completed, Failed
 //! ```
 //!
+//! It also tells the service what was [set](telling) in the portal.
+//!
 //! One loop, woken when somebody presses *Delete from maaiiconnect* and by a timer. It looks at which
 //! deletions go on, passes on those that the service has not been asked for yet, and writes down what
 //! the service says of the others. All of it may be done again after a kill.
@@ -14,6 +16,7 @@
 //! SHA-256 of the archive that was received: by that the service knows that we hold what it sent.
 
 pub mod client;
+pub mod telling;
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,6 +33,7 @@ use crate::{
     store::{self, Store, backups::Backup},
 };
 use client::{Asked, Client};
+use telling::Site;
 
 /// How often the service is asked while a deletion goes on, and how often the store otherwise.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
@@ -37,8 +41,10 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_sec
 /// What wakes the loop, and what holds it up.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// To be told that a deletion was asked for.
+    /// To be told that a deletion was asked for, or that something was set.
     pub wake: Arc<Notify>,
+    /// To ask the service what only it knows.
+    pub client: Client,
     /// Why the service cannot be asked, in a sentence; nothing while it can.
     pub trouble: watch::Receiver<Option<String>>,
 }
@@ -46,6 +52,7 @@ pub struct Connection {
 /// The loop.
 pub struct Follower {
     client: Client,
+    site: Site,
     store: Store,
     wake: Arc<Notify>,
     trouble: watch::Sender<Option<String>>,
@@ -54,14 +61,18 @@ pub struct Follower {
 
 impl Follower {
     /// Prepares the loop.
-    pub fn new(client: Client, store: Store, clock: fn() -> Timestamp) -> Self {
+    pub fn new(client: Client, site: Site, store: Store, clock: fn() -> Timestamp) -> Self {
         let (trouble, _) = watch::channel(None);
-        Self { client, store, wake: Arc::default(), trouble, clock }
+        Self { client, site, store, wake: Arc::default(), trouble, clock }
     }
 
     /// What wakes it, and what holds it up.
     pub fn connection(&self) -> Connection {
-        Connection { wake: Arc::clone(&self.wake), trouble: self.trouble.subscribe() }
+        Connection {
+            wake: Arc::clone(&self.wake),
+            client: self.client.clone(),
+            trouble: self.trouble.subscribe(),
+        }
     }
 
     /// Runs until it is stopped.
@@ -91,7 +102,7 @@ impl Follower {
                 return false;
             }
         };
-        let mut trouble = None;
+        let mut trouble = self.tell().await;
         for backup in &deletions {
             match self.follow(backup).await {
                 Ok(()) => {}

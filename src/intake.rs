@@ -39,14 +39,15 @@ use places::{ClaimedFile, Places};
 use pulse::Pulse;
 
 use crate::{
-    archive::{KeyRing, Limits},
+    archive::Limits,
     backup::UploadId,
     cause::chain,
-    config::{Modes, Secrets, secret},
+    config::Secrets,
     files,
     inbox::{self, Condition, Upload, Watch},
     receipt::Issuer,
     records::Rules,
+    settings::{self, seal::Seal},
     sftp::keys::AuthorizedKeys,
     store::{self, Store},
 };
@@ -64,10 +65,12 @@ pub struct Settings {
     pub limits: Limits,
     /// Which records belong where.
     pub rules: Rules,
-    /// What becomes of a backup.
-    pub modes: Modes,
-    /// Where the Archive Keys are; read anew for each backup.
+    /// What holds where nothing was set in the portal.
+    pub defaults: settings::Defaults,
+    /// Where the Archive Keys of the configuration are; read anew for each backup.
     pub secrets: Secrets,
+    /// Opens the Archive Keys that were set in the portal.
+    pub seal: Option<Seal>,
     /// How long an interrupted upload is kept for the client to resume.
     pub grace: Duration,
     /// How often the inbox is looked through even if nothing woke us.
@@ -83,10 +86,6 @@ pub struct Settings {
 }
 
 impl Settings {
-    fn keys(&self) -> Result<KeyRing, secret::Error> {
-        Ok(KeyRing::new(self.secrets.archive_keys()?))
-    }
-
     fn free_bytes(&self, places: &Places) -> Option<u64> {
         files::free_bytes(&places.inbox()).ok()
     }

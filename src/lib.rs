@@ -18,12 +18,13 @@
 //! 8. [`portal`] shows what is kept, to those who may see it.
 //! 9. [`examine`] has each medium decoded, in a process of its own.
 //! 10. [`connector`] asks maaiiconnect to delete what a backup held, once somebody has said so.
-//! 11. [`health`] asks every part how it is, and [`alerts`] tells whoever has to hear of it.
+//! 11. [`steward`] makes this node be as the [`settings`] say that were made in the portal.
+//! 12. [`health`] asks every part how it is, and [`alerts`] tells whoever has to hear of it.
 //!
 //! [`backup`] says what a backup is and which states it goes through. Below
 //! everything lie [`config`], [`accounts`], [`audit`], [`format`](mod@format),
-//! [`files`], [`trust`] and [`cause`]; above everything [`cli`], [`setup`], [`trial`] and
-//! [`appliance`]. Arrows point down only.
+//! [`files`], [`steps`], [`trust`] and [`cause`]; above everything [`cli`], [`setup`], [`trial`]
+//! and [`appliance`]. Arrows point down only.
 
 pub mod appliance;
 pub mod cli;
@@ -42,6 +43,7 @@ pub mod portal;
 pub mod receipt;
 pub mod records;
 pub mod sftp;
+pub mod steward;
 pub mod store;
 
 pub mod accounts;
@@ -50,4 +52,6 @@ pub mod cause;
 pub mod config;
 pub mod files;
 pub mod format;
+pub mod settings;
+pub mod steps;
 pub mod trust;

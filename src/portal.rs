@@ -43,14 +43,17 @@ mod zone;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     backup::verdict::Kept,
-    config::Audience,
+    config::{Audience, Secret, Secrets},
     connector::Connection,
     health::watch::{Reports, SharedHistory},
+    settings::{Change, Defaults, seal::Seal, sheet::Sheet},
+    sftp::Endpoint,
+    steps::Step,
     store::{Store, backups::Backup},
 };
 use gate::Gate;
@@ -86,6 +89,69 @@ pub struct Watched {
     /// Who is told that a deletion was asked for and follows it; where there is nobody, an
     /// administrator does it by hand and says what came of it.
     pub connector: Option<Connection>,
+    /// What the Settings tab goes by.
+    pub setting: Setting,
+}
+
+/// What the Settings tab needs that is not in the database.
+#[derive(Clone)]
+pub struct Setting {
+    /// What holds where nothing was set.
+    pub defaults: Defaults,
+    /// Seals and opens settings that are secret; none where there is no key for it.
+    pub seal: Option<Seal>,
+    /// The secrets of the configuration.
+    pub secrets: Secrets,
+    /// The SFTP endpoint.
+    pub endpoint: Endpoint,
+    /// To be told that something was set.
+    pub wake: Arc<Notify>,
+    /// The setup sheet as it is now.
+    pub sheet: Arc<dyn Fn() -> Sheet + Send + Sync>,
+    /// What only those above the portal can do.
+    pub tools: Tools,
+}
+
+impl std::fmt::Debug for Setting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Setting(…)")
+    }
+}
+
+/// What the portal offers and those above it do.
+#[derive(Clone)]
+pub struct Tools {
+    /// *Test this configuration now*: begins a trial of that name, whose steps come as they end;
+    /// nothing if there is no such trial.
+    pub trial: Arc<dyn Fn(&str) -> Option<StepsToCome> + Send + Sync>,
+    /// Tries another database, and takes it into use if every step is done.
+    pub database: Arc<dyn Fn(NewDatabase, Change) -> StepsToCome + Send + Sync>,
+    /// All parts are to begin anew, with another database.
+    pub again: Arc<Notify>,
+}
+
+/// MongoDB Permissions as somebody typed them.
+#[derive(Debug)]
+pub struct NewDatabase {
+    /// Host.
+    pub host: String,
+    /// User; empty where the database asks for none.
+    pub user: String,
+    /// Password; none to keep the one that is known.
+    pub password: Option<Secret>,
+    /// AuthDB.
+    pub auth_db: String,
+    /// TargetDB.
+    pub target_db: String,
+}
+
+/// Steps that come as they end.
+pub type StepsToCome = mpsc::Receiver<Step>;
+
+impl std::fmt::Debug for Tools {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tools(…)")
+    }
 }
 
 /// Tells whether the archive of a stored backup is where it has to be.
@@ -118,6 +184,8 @@ pub struct Arriving {
     pub size_bytes: u64,
     /// When it began.
     pub since: Timestamp,
+    /// How many bytes a second come, by what the inbox saw over the last seconds.
+    pub bytes_per_second: Option<u64>,
     /// Whether the client has gone away; it may come back and resume.
     pub interrupted: bool,
 }

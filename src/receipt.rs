@@ -15,6 +15,7 @@
 
 pub mod examine;
 pub mod key;
+pub mod listing;
 pub mod signature;
 pub mod statement;
 

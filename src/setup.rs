@@ -21,7 +21,6 @@
 //! own sshd.
 
 pub mod answers;
-pub mod archive_key;
 pub mod check;
 pub mod file;
 pub mod finding;
@@ -37,8 +36,9 @@ use std::path::Path;
 use crate::{
     appliance,
     config::{Config, Spec},
+    steps::{Step, Steps},
     store,
-    trial::{self, Step, Steps, Subject, Trial},
+    trial::{self, Subject, Trial},
 };
 use answers::Answers;
 use finding::Finding;
@@ -49,6 +49,9 @@ use sheet::Sheet;
 
 /// The length of passwords that are made up and have to be typed somewhere.
 const PASSWORD_CHARS: usize = 20;
+
+/// How long the key is that settings are sealed with: more than 256 bits of letters and digits.
+const SETTINGS_KEY_CHARS: usize = 44;
 
 /// What went wrong before anything was done.
 #[derive(Debug, thiserror::Error)]
@@ -113,11 +116,16 @@ pub fn decide(
     answers: &Answers,
     known: &Known,
 ) -> Result<Result<Plan, Vec<Finding>>, Error> {
-    let fresh = || {
-        let password = appliance::new_password(PASSWORD_CHARS);
+    let fresh = |chars| {
+        let password = appliance::new_password(chars);
         password.map_err(|error| Error::Random(format!("{error:#}")))
     };
-    let fresh = Fresh { mongodb: fresh()?, administrator: fresh()?, admin: fresh()? };
+    let fresh = Fresh {
+        mongodb: fresh(PASSWORD_CHARS)?,
+        administrator: fresh(PASSWORD_CHARS)?,
+        admin: fresh(PASSWORD_CHARS)?,
+        settings_key: fresh(SETTINGS_KEY_CHARS)?,
+    };
     let Known { machine, existing, kept, database } = known;
     Ok(plan::plan(Facts { path, answers, machine, existing, kept, database, fresh: &fresh }))
 }
@@ -146,7 +154,7 @@ pub async fn carry_out(plan: &Plan, known: &Known, report: &mut dyn FnMut(&Step)
     for subject in subjects(plan, known).into_iter().filter(|_| ok) {
         trials.push(trial::run(&plan.config, subject, report).await);
     }
-    let filled = Sheet::new(&plan.config, &known.machine, &done);
+    let filled = Sheet::new(&plan.config, &done);
     let (once, sheet) = (filled.once.clone(), ok.then_some(filled));
     ok &= trials.iter().all(|trial| trial.ok);
     Outcome { steps, trials, sheet, once, ok }

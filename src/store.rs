@@ -19,6 +19,7 @@ pub mod readability;
 pub mod receipts;
 pub mod records;
 mod schema;
+pub mod settings;
 pub mod transcode;
 mod trial;
 pub mod vitals;

@@ -17,13 +17,13 @@ pub mod alerts;
 pub mod database;
 pub mod portal;
 pub mod sftp;
-mod steps;
 
 use serde::Serialize;
 
-use crate::config::Config;
-
-pub use steps::{Failure, Outcome, Step, Steps, sentence};
+use crate::{
+    config::Config,
+    steps::{Failure, Outcome, Step, Steps},
+};
 
 /// What can be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -76,6 +76,11 @@ pub async fn run(config: &Config, subject: Subject, report: &mut dyn FnMut(&Step
     }
     let (ok, steps) = (steps.all_done(), steps.into_list());
     Trial { subject, ok, steps }
+}
+
+/// Tries the database of a configuration out, as steps of something larger.
+pub async fn database(config: &Config, steps: &mut Steps<'_>) {
+    database::run(config, steps).await;
 }
 
 /// A word that no other trial has, for the names of what a trial makes.

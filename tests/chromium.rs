@@ -111,7 +111,22 @@ impl Chromium {
 
     /// What can be read on the page.
     pub(crate) async fn text(&self) -> Result<String> {
-        Ok(self.client.find(Locator::Css("body")).await?.text().await?)
+        self.text_of("body").await
+    }
+
+    /// What can be read of what a selector finds. Asked in one go, for a page may be loaded again
+    /// by its script at any time.
+    pub(crate) async fn text_of(&self, selector: &str) -> Result<String> {
+        let script = "const found = document.querySelector(arguments[0]); \
+                      return found ? found.innerText : null;";
+        let text = self.client.execute(script, vec![selector.into()]).await?;
+        let text = text.as_str().map(str::to_owned);
+        text.with_context(|| format!("{selector} is not on the page"))
+    }
+
+    /// The page as it was sent, and as scripts have changed it.
+    pub(crate) async fn source(&self) -> Result<String> {
+        Ok(self.client.source().await?)
     }
 
     /// Makes sure that the page says all of this.
@@ -199,15 +214,31 @@ impl Chromium {
     pub(crate) async fn press(&self, words: &str) -> Result<()> {
         let words = format!("normalize-space()=\"{words}\"");
         let path = format!("//main//button[{words}] | //main//a[{words}]");
-        let found = self.client.find(Locator::XPath(&path)).await;
-        let text = self.text().await.unwrap_or_default();
-        let button = found.with_context(|| format!("there is no button {words}:\n{text}"))?;
-        Ok(button.click().await?)
+        self.click_at(Locator::XPath(&path)).await
     }
 
     /// Presses what a selector finds.
     pub(crate) async fn click(&self, selector: &str) -> Result<()> {
-        Ok(self.find(selector).await?.click().await?)
+        self.click_at(Locator::Css(selector)).await
+    }
+
+    async fn click_at(&self, place: Locator<'_>) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            let clicked = match self.client.find(place).await {
+                Ok(found) => found.click().await,
+                Err(error) => Err(error),
+            };
+            match clicked {
+                Ok(()) => return Ok(()),
+                // It was loaded again between the look and the click.
+                Err(error) if error.is_stale_element_reference() && Instant::now() < deadline => {}
+                Err(error) => {
+                    let (path, text) = (self.path().await?, self.text().await?);
+                    return Err(error).context(format!("{place:?} is not on {path}:\n{text}"));
+                }
+            }
+        }
     }
 
     /// Signs in as a person does.

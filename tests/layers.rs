@@ -178,6 +178,7 @@ fn arrows_point_down_only() -> Result<()> {
         "trial",
         "appliance",
         "portal",
+        "steward",
         "connector",
         "intake",
         "alerts",

@@ -47,7 +47,15 @@ const TABLE: &[Row] = &[
     ("POST", "/sign-out", "/sign-out", [303, 403, 403, 403]),
     ("GET", "/", "/", [303, 200, 200, 200]),
     ("GET", "/retention/backups", "/retention/backups", [303, 200, 200, 200]),
+    ("GET", "/retention/log.csv", "/retention/log.csv", [303, 200, 200, 200]),
+    ("GET", "/retention/log.json", "/retention/log.json", [303, 200, 200, 200]),
     ("GET", "/retention/backups/{upload}", "/retention/backups/UPLOAD", [303, 200, 200, 200]),
+    (
+        "GET",
+        "/retention/backups/{upload}/entries",
+        "/retention/backups/UPLOAD/entries",
+        [303, 200, 200, 200],
+    ),
     (
         "GET",
         "/retention/backups/{upload}/receipt",
@@ -91,6 +99,37 @@ const TABLE: &[Row] = &[
         [303, 403, 403, 403],
     ),
     ("GET", "/retention/progress", "/retention/progress", [303, 200, 200, 200]),
+    ("GET", "/retention/settings", "/retention/settings", [303, 403, 403, 200]),
+    ("GET", "/retention/settings/sheet", "/retention/settings/sheet", [303, 403, 403, 200]),
+    ("POST", "/retention/settings/power", "/retention/settings/power", [303, 403, 403, 403]),
+    ("POST", "/retention/settings/general", "/retention/settings/general", [303, 403, 403, 403]),
+    ("POST", "/retention/settings/online", "/retention/settings/online", [303, 403, 403, 403]),
+    ("POST", "/retention/settings/offline", "/retention/settings/offline", [303, 403, 403, 403]),
+    ("POST", "/retention/settings/keys", "/retention/settings/keys", [303, 403, 403, 403]),
+    (
+        "POST",
+        "/retention/settings/keys/fetch",
+        "/retention/settings/keys/fetch",
+        [303, 403, 403, 403],
+    ),
+    (
+        "POST",
+        "/retention/settings/keys/generate",
+        "/retention/settings/keys/generate",
+        [303, 403, 403, 403],
+    ),
+    (
+        "POST",
+        "/retention/settings/keys/remove",
+        "/retention/settings/keys/remove",
+        [303, 403, 403, 403],
+    ),
+    (
+        "POST",
+        "/retention/settings/test/{what}",
+        "/retention/settings/test/sftp",
+        [303, 403, 403, 403],
+    ),
     ("GET", "/health", "/health", [303, 200, 200, 200]),
     ("POST", "/health/test", "/health/test", [303, 403, 403, 403]),
     ("GET", "/records/{view}", "/records/voicemails", [303, 403, 200, 200]),
@@ -403,6 +442,7 @@ pub(crate) async fn activate(
     Ok(())
 }
 
+/// The browser of an account that was activated here.
 pub(crate) async fn signed_in(world: &World, account: &str) -> Result<Browser> {
     let mut browser = Browser::new(world)?;
     browser.sign_in(account, PASSWORD).await?;

@@ -1,6 +1,8 @@
 //! `retention setup`, `check` and `test`, with real parts: MongoDB that was started in every way
 //! that an administrator may have started it, OpenSSH, and the program itself.
 
+mod several;
+
 use std::{
     fs::{self, Permissions},
     io::Write,
@@ -14,7 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 use mongodb::{
     Client,
     bson::doc,
-    options::{ClientOptions, Credential, ServerAddress},
+    options::{ClientOptions, Credential, ServerAddress, Tls, TlsOptions},
 };
 use nix::sys::signal::Signal;
 use serde_json::Value;

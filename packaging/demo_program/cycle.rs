@@ -62,15 +62,14 @@ impl Cycle {
         for (_, day) in &days[..retained] {
             bring(&service, day).await?;
         }
-        service.introduce(world).await?;
         service.connect(world).await?;
-        let mut settings = Service::settings(world, &options.archive_keys[0], DAYS_RETAINED)?;
-        settings["general"]["schedule_hour_utc"] = HOUR_UTC.into();
-        settings["online_mode"]["portal_password"] = options.admin_password.as_str().into();
-        service.ask("PUT", "/connector/v1/settings", settings).await?;
+        let mut browser = Browser::new(world)?;
+        browser.sign_in("Admin", &options.admin_password).await?;
+        set(world, &mut browser, &options.archive_keys[0]).await?;
+        known(&service).await?;
         say(&format!(
-            "Retention is on: at {HOUR_UTC:02}:00 UTC what is older than {DAYS_RETAINED} days is \
-             backed up, with an Archive Key and to an endpoint that the settings name.\n"
+            "Retention is on, as the Settings tab now has it: at {HOUR_UTC:02}:00 UTC what is older \
+             than {DAYS_RETAINED} days is backed up.\n"
         ));
         let password = options.admin_password.clone();
         Ok(Self { service, days, password, deleted: None })
@@ -184,6 +183,38 @@ impl Cycle {
         ]);
         lines.join("\n")
     }
+}
+
+/// Makes the settings in the portal: General, Offline mode, and who may upload.
+async fn set(world: &World, browser: &mut Browser, archive_key: &str) -> Result<()> {
+    let (days, hour) = (DAYS_RETAINED.to_string(), HOUR_UTC.to_string());
+    let address = format!("127.0.0.1:{}", world.sftp_port());
+    for (section, form) in [
+        (
+            "general",
+            &[
+                ("days_retained", days.as_str()),
+                ("schedule_hour", &hour),
+                ("archive_key", archive_key),
+            ][..],
+        ),
+        ("offline", &[("offline", "on"), ("sftp_address", &address)]),
+        ("keys/fetch", &[]),
+    ] {
+        let answer = browser.submit(&format!("/retention/settings/{section}"), form).await?;
+        ensure!(answer.status == 303, "the settings were not made: {answer:?}");
+    }
+    Ok(())
+}
+
+/// Waits until maaiiconnect's side has the settings, and retention is on.
+async fn known(service: &Service) -> Result<()> {
+    let since = Instant::now();
+    while service.get("/connector/v1/settings").await?["enabled"] != true {
+        ensure!(since.elapsed() < STANDSTILL, "maaiiconnect never hears of the settings");
+        tokio::time::sleep(GLANCE).await;
+    }
+    Ok(())
 }
 
 /// Gives the service another day of the company.

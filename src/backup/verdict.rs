@@ -9,7 +9,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{FindingKind, Findings, Progress, Readability, State};
+use super::{Condition, FindingKind, Findings, Progress, Readability, State};
 
 /// Something that has to hold before data may be deleted from maaiiconnect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -208,7 +208,7 @@ impl Verdict {
 
     /// The verdict in a line.
     pub fn words(&self) -> &'static str {
-        if self.is_safe() { "Safe to delete" } else { "Not yet" }
+        if self.is_safe() { Condition::Safe.words() } else { Condition::NotYet.words() }
     }
 }
 

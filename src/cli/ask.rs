@@ -8,7 +8,8 @@ use dialoguer::{Confirm, Input, Password};
 use crate::{
     config::Secret,
     portal::password,
-    setup::{Known, answers::Answers, archive_key, plan, present::Database},
+    settings::archive_key,
+    setup::{Known, answers::Answers, plan, present::Database},
     sftp::keys::AuthorizedKey,
     store::administration::{Access, ReplicaSet},
 };

@@ -1,8 +1,26 @@
 //! `retention run`: the appliance itself.
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::{future::Future, io::IsTerminal, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
-use crate::{appliance, config::Config};
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex, Notify, mpsc},
+};
+
+use crate::{
+    appliance::{self, database},
+    config::Config,
+    portal::{NewDatabase, StepsToCome, Tools},
+    settings::Change,
+    steps::{Failure, Step, Steps},
+    trial::{self, Subject},
+};
+
+/// How many steps of a trial may wait to be shown; none has more.
+const STEPS: usize = 32;
+
+/// How long a page has that says what is about to happen.
+const SHOWN: Duration = Duration::from_secs(1);
 
 pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
     start_log();
@@ -12,10 +30,105 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
         .thread_stack_size(1024 * 1024)
         .enable_all()
         .build()?;
-    let outcome = runtime.block_on(appliance::run(config));
+    let outcome = runtime.block_on(appliance::run(config, tools(config)));
     // What still runs then has had its time to end.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));
     outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// What the portal offers beyond its own means.
+fn tools(config: &Config) -> Tools {
+    let again = Arc::<Notify>::default();
+    let (tried, configured, notified) = (config.clone(), config.clone(), Arc::clone(&again));
+    let turn = Turn::default();
+    let same = turn.clone();
+    Tools {
+        trial: Arc::new(move |name| try_out(&tried, name, &turn)),
+        database: Arc::new(move |new, change| {
+            let (config, again) = (configured.clone(), Arc::clone(&notified));
+            on_its_own(&same, |report| {
+                Box::pin(change_database(config, new, change, again, report))
+            })
+        }),
+        again,
+    }
+}
+
+/// Held by whatever is tried out: one thing at a time.
+type Turn = Arc<Mutex<()>>;
+
+/// Begins a trial.
+fn try_out(config: &Config, name: &str, turn: &Turn) -> Option<StepsToCome> {
+    let subject = Subject::ALL.into_iter().find(|subject| subject.as_str() == name)?;
+    let config = config.clone();
+    Some(on_its_own(turn, move |report| {
+        Box::pin(async move {
+            match database::in_force(config) {
+                Ok(config) => drop(trial::run(&config, subject, report).await),
+                Err(error) => Steps::new(report)
+                    .failed("read the configuration", Failure::new(format!("{error:#}"), "")),
+            }
+        })
+    }))
+}
+
+/// Does something on a thread of its own, and returns its steps as they end.
+fn on_its_own<W>(turn: &Turn, work: W) -> StepsToCome
+where
+    W: for<'a> FnOnce(&'a mut dyn FnMut(&Step)) -> Pin<Box<dyn Future<Output = ()> + 'a>>
+        + Send
+        + 'static,
+{
+    let (sender, steps) = mpsc::channel(STEPS);
+    let Ok(turn) = Arc::clone(turn).try_lock_owned() else {
+        let mut report = |step: &Step| drop(sender.try_send(step.clone()));
+        let why = Failure::new("another test goes on", "Wait until it has ended, and try again.");
+        Steps::new(&mut report).failed("begin", why);
+        return steps;
+    };
+    let runtime = Handle::current();
+    tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        // Whoever asked may have gone away; what was begun is done all the same.
+        let mut report = |step: &Step| drop(sender.try_send(step.clone()));
+        runtime.block_on(work(&mut report));
+    });
+    steps
+}
+
+/// Tries a database out, and takes it into use if every step is done.
+async fn change_database(
+    config: Config,
+    new: NewDatabase,
+    change: Change,
+    again: Arc<Notify>,
+    report: &mut dyn FnMut(&Step),
+) {
+    let mut steps = Steps::new(report);
+    let now = database::in_force(config.clone());
+    let todo = "Check Host and User; nothing was changed.";
+    let failed = |error: anyhow::Error| Failure::new(format!("{error:#}"), todo);
+    let find = async {
+        let tried = database::typed(&now.map_err(failed)?, &new).await.map_err(failed)?;
+        let said = match tried.mongodb().replica_set.as_str() {
+            "" => "in no replica set".to_owned(),
+            name => format!("of the replica set {name}"),
+        };
+        Ok((tried, said))
+    };
+    let Some(tried) = steps.step("find the database", find).await else { return };
+    trial::database(&tried, &mut steps).await;
+    let take = async {
+        let taken = database::adopt(&config, &tried, &new, change).await;
+        taken.map_err(failed)?;
+        let said = "everything begins anew with it in a moment; then sign in again";
+        Ok(((), said.to_owned()))
+    };
+    if steps.step("take it into use", take).await.is_some() {
+        // The page that says so is sent first.
+        tokio::time::sleep(SHOWN).await;
+        again.notify_one();
+    }
 }
 
 /// Logs to the journal if systemd started us, to standard error otherwise.

@@ -18,7 +18,7 @@ use crate::{
         finding::{Finding, Grade},
         plan::Plan,
     },
-    trial::Step,
+    steps::Step,
 };
 
 pub(super) const AFTER_HELP: &str = "\

@@ -8,7 +8,8 @@ use serde_json::json;
 use super::output;
 use crate::{
     config::Config,
-    trial::{self, Outcome, Step, Subject, Trial},
+    steps::{Outcome, Step},
+    trial::{self, Subject, Trial},
 };
 
 /// The arguments.

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::output;
 use crate::{
+    appliance,
     archive::{Archive, KeyRing, Limits},
     backup::{BackupName, Progress},
     config::{self, Config, Secret, Spec},
@@ -32,7 +33,8 @@ pub(super) const AFTER_HELP: &str = "\
 Reads every byte of the archive, as if it were to be stored: headers, checksums,
 authentication codes, each record and each reference from a record to a file.
 
-Archive Keys are those of the configuration. To use others, write them to a file,
+Archive Keys are those of the configuration and those that were set in the portal,
+which are asked of MongoDB. To use others, write them to a file,
 one a line, or pass them on standard input:
     retention verify --key-file - backup_….zip
 
@@ -95,8 +97,7 @@ impl Verify {
 
     fn keys(&self, config: &Config) -> anyhow::Result<Vec<Secret>> {
         let Some(path) = &self.key_file else {
-            let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-            return Ok(config.secrets(credentials).archive_keys()?);
+            return Self::known_keys(config);
         };
         let mut text = String::new();
         if path.as_os_str() == "-" {
@@ -112,6 +113,22 @@ impl Verify {
             .filter(|line| !line.is_empty())
             .map(|line| Secret::new(line.to_owned()))
             .collect())
+    }
+
+    /// The keys of the configuration and those that were set in the portal, as far as they can be had.
+    fn known_keys(config: &Config) -> anyhow::Result<Vec<Secret>> {
+        let configured = appliance::secrets(config).archive_keys()?;
+        if !config.path().exists() {
+            return Ok(configured);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        match runtime.block_on(appliance::archive_keys(config, configured.clone())) {
+            Ok(keys) => Ok(keys),
+            Err(error) => {
+                eprintln!("Archive Keys that were set in the portal are not tried: {error:#}");
+                Ok(configured)
+            }
+        }
     }
 
     fn check(&self, config: &Config, keys: &KeyRing) -> anyhow::Result<Outcome> {

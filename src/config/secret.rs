@@ -127,6 +127,16 @@ impl Secrets {
         self.first_line("connector-token")
     }
 
+    /// What settings that are secret are sealed with, if there is any: the first line of
+    /// `settings-key`.
+    pub fn settings_key(&self) -> Result<Option<Secret>, Error> {
+        match self.first_line("settings-key") {
+            Ok(secret) => Ok(Some(secret)),
+            Err(Error::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn first_line(&self, name: &'static str) -> Result<Secret, Error> {
         let text = self.read(name)?;
         Ok(Secret::new(text.reveal().lines().next().unwrap_or_default().to_owned()))

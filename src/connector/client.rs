@@ -3,13 +3,15 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 use ureq::tls::TlsConfig;
+use zeroize::Zeroizing;
 
 use crate::{
     backup::{JobId, retention::Status},
     config::{self, Secrets, secret},
+    steps::Step,
     trust,
 };
 
@@ -72,6 +74,35 @@ pub struct Client {
     secrets: Secrets,
 }
 
+/// The public key that the service signs in with; what is not needed is left out.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SftpKey {
+    /// The key, as a line of `authorized_keys`.
+    pub public_key: String,
+    /// Its SHA-256 fingerprint.
+    pub fingerprint: String,
+}
+
+#[derive(Deserialize)]
+struct Tested {
+    steps: Vec<Step>,
+}
+
+/// How something is asked for.
+#[derive(Clone, Copy)]
+enum Method {
+    Get,
+    Post,
+    Put,
+}
+
+/// What was answered.
+struct Answer {
+    url: String,
+    status: u16,
+    body: String,
+}
+
 /// A backup as the service shows it; what is not needed is left out.
 #[derive(Deserialize)]
 struct Shown {
@@ -103,30 +134,77 @@ impl Client {
         self.ask(&format!("/backups/{job}"), None).await
     }
 
-    async fn ask(&self, path: &str, body: Option<serde_json::Value>) -> Result<Asked, Error> {
+    /// Puts all of the settings.
+    pub async fn put_settings(&self, settings: &Value) -> Result<(), Error> {
+        let text = Zeroizing::new(settings.to_string());
+        let Answer { url, status, body } = self.send(Method::Put, "/settings", Some(text)).await?;
+        if (200..300).contains(&status) { Ok(()) } else { Err(senseless(&url, status, &body)) }
+    }
+
+    /// The public key that the service signs in to the endpoint with.
+    pub async fn sftp_key(&self) -> Result<SftpKey, Error> {
+        self.send(Method::Get, "/sftp-key", None).await?.read()
+    }
+
+    /// *Generate New Key*: has the service make another pair in the place of the one with this
+    /// fingerprint. It offers the old one as well until the new one has let it in.
+    pub async fn generate_sftp_key(&self, replaces: &str) -> Result<SftpKey, Error> {
+        let body = Zeroizing::new(json!({ "replaces": replaces }).to_string());
+        self.send(Method::Post, "/sftp-key", Some(body)).await?.read()
+    }
+
+    /// *Test this configuration now*, from the service's side.
+    pub async fn test(&self, mode: &str) -> Result<Vec<Step>, Error> {
+        let body = Zeroizing::new(json!({ "mode": mode }).to_string());
+        Ok(self.send(Method::Post, "/settings/test", Some(body)).await?.read::<Tested>()?.steps)
+    }
+
+    async fn ask(&self, path: &str, body: Option<Value>) -> Result<Asked, Error> {
+        let method = if body.is_some() { Method::Post } else { Method::Get };
+        let body = body.map(|body| Zeroizing::new(body.to_string()));
+        let Answer { url, status, body } = self.send(method, path, body).await?;
+        understood(&url, status, &body)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Zeroizing<String>>,
+    ) -> Result<Answer, Error> {
         let (this, url) =
             (self.clone(), format!("{}{path}", self.section.url.trim_end_matches('/')));
-        let asking = tokio::task::spawn_blocking(move || this.exchange(&url, body.as_ref()));
+        let asking = tokio::task::spawn_blocking(move || this.exchange(method, url, body));
         asking.await.map_err(|_| Error::CutOff)?
     }
 
-    fn exchange(&self, url: &str, body: Option<&serde_json::Value>) -> Result<Asked, Error> {
+    fn exchange(
+        &self,
+        method: Method,
+        url: String,
+        body: Option<Zeroizing<String>>,
+    ) -> Result<Answer, Error> {
         let agent = self.agent()?;
         let token = self.secrets.connector_token()?;
-        let authorization = zeroize::Zeroizing::new(format!("Bearer {}", token.reveal()));
-        let answer = match body {
-            Some(body) => agent
-                .post(url)
+        let authorization = Zeroizing::new(format!("Bearer {}", token.reveal()));
+        let body = body.unwrap_or_default();
+        let with_body = |request: ureq::RequestBuilder<ureq::typestate::WithBody>| {
+            request
                 .header("Authorization", &*authorization)
                 .header("Content-Type", "application/json")
-                .send(body.to_string()),
-            None => agent.get(url).header("Authorization", &*authorization).call(),
+                .send(body.as_str())
         };
-        let reach = |source| Error::Reach { url: url.to_owned(), source: Box::new(source) };
+        let answer = match method {
+            Method::Get => agent.get(&url).header("Authorization", &*authorization).call(),
+            Method::Post => with_body(agent.post(&url)),
+            Method::Put => with_body(agent.put(&url)),
+        };
+        let reach = |source| Error::Reach { url: url.clone(), source: Box::new(source) };
         let mut answer = answer.map_err(reach)?;
         let status = answer.status().as_u16();
         let body = answer.body_mut().with_config().limit(ANSWER_LIMIT_BYTES).read_to_string();
-        understood(url, status, &body.map_err(reach)?)
+        let body = body.map_err(reach)?;
+        Ok(Answer { url, status, body })
     }
 
     fn agent(&self) -> Result<ureq::Agent, Error> {
@@ -157,7 +235,31 @@ impl Client {
     }
 }
 
-/// What an answer means.
+impl Answer {
+    /// What was asked for.
+    fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let Self { url, status, body } = self;
+        if !(200..300).contains(status) {
+            return Err(senseless(url, *status, body));
+        }
+        serde_json::from_str(body).map_err(|error| Error::Answer {
+            url: url.clone(),
+            status: *status,
+            said: error.to_string(),
+        })
+    }
+}
+
+/// An answer that is no good, with what it says.
+fn senseless(url: &str, status: u16, body: &str) -> Error {
+    let said = match serde_json::from_str::<Problem>(body) {
+        Ok(problem) => problem.detail,
+        Err(_) => body.chars().take(200).collect(),
+    };
+    Error::Answer { url: url.to_owned(), status, said }
+}
+
+/// What an answer about a deletion means.
 fn understood(url: &str, status: u16, body: &str) -> Result<Asked, Error> {
     let senseless = |said: String| Error::Answer { url: url.to_owned(), status, said };
     if (200..300).contains(&status) {

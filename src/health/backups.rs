@@ -192,6 +192,8 @@ mod tests {
             superseded: false,
             senders: None,
             archive_kept: None,
+            modes: None,
+            archive_keys: Vec::new(),
             history: Vec::new(),
             overrides: Vec::new(),
             deletion: None,

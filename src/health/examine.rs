@@ -19,10 +19,10 @@ use super::{
 use crate::{
     backup::State,
     cause::chain,
+    settings::Settings as Set,
     store::{
         self, Server, Store,
         backups::Backup,
-        browse::Position,
         vitals::{Asked, Member, Oplog, Space},
     },
 };
@@ -73,6 +73,8 @@ struct Vitals {
     oplog: Option<Asked<Oplog>>,
     newest: Part<Vec<Backup>>,
     unresolved: Part<Vec<Backup>>,
+    /// What was set in the portal.
+    set: Part<Set>,
 }
 
 impl Examiner {
@@ -297,7 +299,13 @@ impl Examiner {
         };
         checks.push(backups::rejected(troubled).of(Kind::BackupsRejected, "", now));
         checks.push(backups::waiting(troubled, now).of(Kind::BackupsWaiting, "", now));
-        if let Some(hour) = self.settings.health.schedule_hour {
+        let set = vitals.set.answer().cloned().unwrap_or_default();
+        let configured = self.settings.health.schedule_hour;
+        if set.off {
+            let verdict =
+                Verdict::ok("Retention is off: uploads are refused, and none is awaited.");
+            checks.push(verdict.of(Kind::Schedule, "", now));
+        } else if let Some(hour) = set.awaited_hour(configured) {
             let arrived = newest.iter().map(|backup| backup.arrived).max();
             let margin = self.settings.health.schedule_margin_minutes;
             let verdict = backups::schedule(hour, margin, arrived, watching, now);
@@ -333,11 +341,11 @@ async fn vitals(store: &Store) -> Vitals {
     let server = asked(store, |store| async move { store.ping().await }).await;
     if !server.is_ok() {
         let why = || Part::Error("MongoDB does not answer".to_owned());
-        let (newest, unresolved) = (why(), why());
+        let (newest, unresolved, set) = (why(), why(), Part::Error(String::new()));
         let (time, space, members, oplog) = (None, None, None, None);
-        return Vitals { server, time, space, members, oplog, newest, unresolved };
+        return Vitals { server, time, space, members, oplog, newest, unresolved, set };
     }
-    let (time, space, members, oplog, newest, unresolved) = tokio::join!(
+    let (time, space, members, oplog, newest, unresolved, set) = tokio::join!(
         asked(store, move |store| async move {
             let asked = begun.elapsed();
             let time = store.database_time().await?;
@@ -347,10 +355,9 @@ async fn vitals(store: &Store) -> Vitals {
         asked(store, |store| async move { store.space().await }),
         asked(store, |store| async move { store.members().await }),
         asked(store, |store| async move { store.oplog().await }),
-        asked(store, |store| async move {
-            Ok(store.backup_log(&Position::First, LOOKED_THROUGH).await?.lines)
-        }),
+        asked(store, |store| async move { store.newest_backups(LOOKED_THROUGH).await }),
         asked(store, |store| async move { store.unresolved_backups(UNRESOLVED).await }),
+        asked(store, |store| async move { store.settings().await }),
     );
     Vitals {
         server,
@@ -360,6 +367,7 @@ async fn vitals(store: &Store) -> Vitals {
         oplog: known(oplog),
         newest,
         unresolved,
+        set,
     }
 }
 

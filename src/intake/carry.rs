@@ -23,9 +23,11 @@ use super::{
 use crate::{
     backup::{Progress, Reason, RejectionCode, Senders, State, WaitCode, state},
     cause::chain,
+    config::Modes,
+    settings::KnownKey,
     store::{
         self, Election, Store,
-        backups::{Backup, Change, NewBackup},
+        backups::{Backup, Change, NewBackup, Opened},
     },
 };
 
@@ -64,6 +66,13 @@ pub enum Carried {
     Waits,
 }
 
+/// What is set while one backup is carried: what is set meanwhile counts for the next.
+struct Set {
+    modes: Modes,
+    /// The Archive Keys, or why they cannot be used.
+    keys: Result<Vec<KnownKey>, String>,
+}
+
 /// Carries backups.
 #[derive(Clone)]
 pub(super) struct Carrier {
@@ -87,8 +96,21 @@ impl Carrier {
                 self.quarantine(claimed, &reason)?;
                 Ok(Carried::Done)
             }
-            _ => self.take_in(claimed, &backup, &election).await,
+            _ => {
+                let set = self.set().await?;
+                self.take_in(claimed, &backup, &election, &set).await
+            }
         }
+    }
+
+    /// What is set now.
+    async fn set(&self) -> Result<Set, Error> {
+        let (settings, Settings { defaults, secrets, seal, .. }) =
+            (self.store.settings().await?, &*self.settings);
+        let keys = secrets.archive_keys().map_err(|error| chain(&error)).and_then(|configured| {
+            settings.known_keys(seal.as_ref(), configured).map_err(|error| chain(&error))
+        });
+        Ok(Set { modes: settings.modes(defaults), keys })
     }
 
     /// Makes sure that what was read since `election` is held by most members.
@@ -137,33 +159,35 @@ impl Carrier {
         claimed: &ClaimedFile,
         backup: &Backup,
         election: &Election,
+        set: &Set,
     ) -> Result<Carried, Error> {
         if let Some(other) = self.stored_before(claimed).await? {
-            return self.compare(claimed, backup, &other, election).await;
+            return self.compare(claimed, backup, &other, election, set.modes).await;
         }
-        let keys = match self.settings.keys() {
+        let keys = match &set.keys {
             Ok(keys) => keys,
-            Err(error) => {
+            Err(why) => {
                 let sentence = format!(
-                    "The Archive Keys cannot be used: {}. Once they can, the backup is stored by itself.",
-                    chain(&error)
+                    "The Archive Keys cannot be used: {why}. Once they can, the backup is stored by itself."
                 );
                 let reason = Reason::new(WaitCode::KeysUnusable, sentence);
                 return self.wait(claimed, backup, reason).await;
             }
         };
-        if let Some(reason) = self.no_room(backup).await? {
+        if let Some(reason) = self.no_room(backup, set.modes).await? {
             return self.wait(claimed, backup, reason).await;
         }
         let storing = self.begin(claimed, backup).await?;
         tracing::info!(job = %backup.job, upload = %backup.upload, "storing {}", backup.file);
         let counters = Arc::new(Counters::new(Arc::clone(&self.pulse)));
-        let outcome = self.read(claimed, keys, &counters, Purpose::Store).await?;
+        let purpose = if set.modes.online { Purpose::Unpack } else { Purpose::Check };
+        let outcome = self.read(claimed, keys, &counters, purpose).await?;
         match outcome {
             Ok(known) => {
                 // What was known already and therefore not stored has to be there for good.
                 self.confirm(claimed, election).await?;
-                self.stored(claimed, backup, storing, &counters, known, election).await
+                let stored = storing.finish(counters.progress(), counters.findings());
+                self.stored(claimed, backup, stored, known, election, set.modes).await
             }
             Err(Stop::Cancelled) => Err(Error::Interrupted),
             Err(Stop::Store(error)) if error.is_away() => Err(error.into()),
@@ -201,6 +225,7 @@ impl Carrier {
         backup: &Backup,
         stored: &Backup,
         election: &Election,
+        modes: Modes,
     ) -> Result<Carried, Error> {
         let sha256 = self.digest(claimed).await?;
         if stored.sha256.as_deref() == Some(hex::encode(sha256).as_str()) {
@@ -210,7 +235,7 @@ impl Carrier {
             self.store.supersede(&claimed.name.job, &claimed.upload).await?;
             self.confirm(claimed, election).await?;
             let _work = self.pulse.work();
-            if self.settings.modes.offline && !self.places.has(stored) {
+            if modes.offline && !self.places.has(stored) {
                 tracing::warn!(job = %stored.job, "the archive {} was gone, and is back", stored.file);
                 self.places.keep(claimed)?;
             } else {
@@ -254,34 +279,40 @@ impl Carrier {
         &self,
         claimed: &ClaimedFile,
         backup: &Backup,
-        storing: state::Storing,
-        counters: &Counters,
+        stored: state::Stored,
         known: Known,
         election: &Election,
+        modes: Modes,
     ) -> Result<Carried, Error> {
-        let stored = storing.finish(counters.progress(), counters.findings());
         let (records, media) = (stored.progress.records_total(), stored.progress.media);
+        let (sha256, archive_keys) = (known.digested.archive, known.opened_with.clone());
+        let opened = Opened { sha256, modes, archive_keys };
         self.store
             .change_backup(
                 &claimed.upload,
                 State::Storing,
-                Change::Stored(stored, known.digested.archive),
+                Change::Stored(stored, opened),
                 self.now(),
             )
             .await?;
         tracing::info!(job = %backup.job, upload = %backup.upload, "stored {}: {records} records, {media} media", backup.file);
-        self.give_receipt(claimed, known, election).await?;
-        self.clear_away(claimed, election).await?;
+        self.give_receipt(claimed, known, election, modes).await?;
+        self.clear_away(claimed, election, modes).await?;
         Ok(Carried::Done)
     }
 
     /// What follows once there is a receipt. May be repeated until the archive is gone.
-    async fn clear_away(&self, claimed: &ClaimedFile, election: &Election) -> Result<(), Error> {
+    async fn clear_away(
+        &self,
+        claimed: &ClaimedFile,
+        election: &Election,
+        modes: Modes,
+    ) -> Result<(), Error> {
         self.store.supersede(&claimed.name.job, &claimed.upload).await?;
-        self.store.note_archive(&claimed.upload, self.settings.modes.offline).await?;
+        self.store.note_archive(&claimed.upload, modes.offline).await?;
         self.confirm(claimed, election).await?;
         let _work = self.pulse.work();
-        if self.settings.modes.offline {
+        if modes.offline {
             self.places.keep(claimed)?;
         } else {
             self.places.remove(claimed)?;
@@ -349,8 +380,12 @@ impl Carrier {
     }
 
     /// Why there is no room for the backup once it is unpacked, if so.
-    async fn no_room(&self, backup: &Backup) -> Result<Option<Reason<WaitCode>>, Error> {
-        if !self.settings.modes.online {
+    async fn no_room(
+        &self,
+        backup: &Backup,
+        modes: Modes,
+    ) -> Result<Option<Reason<WaitCode>>, Error> {
+        if !modes.online {
             return Ok(None);
         }
         let own = self.settings.free_bytes(&self.places);

@@ -13,6 +13,8 @@ pub(super) enum Cell {
     Text(String),
     /// An id that nobody has a name for.
     Id(String),
+    /// A digest of some bytes.
+    Digest(String),
     /// A text that may be long; shown short in tables.
     Long(String),
     /// A number, or something else that is read from the right.
@@ -61,19 +63,32 @@ pub(super) enum Cell {
         /// What it is called.
         text: String,
     },
-    /// A word that a script keeps up to date.
-    Live {
-        /// What it is about.
-        id: String,
+    /// A word that says how something stands, with what there is to say about it.
+    Judged {
+        /// `good`, `fair`, `bad`, `busy` or `plain`.
+        tone: &'static str,
         /// The word.
         text: String,
+        /// What there is to say.
+        notes: Vec<String>,
     },
-    /// A bar that fills.
+    /// A text, and beside it something to press.
+    Press {
+        /// The text.
+        text: String,
+        /// Where it leads.
+        href: String,
+        /// What stands on it.
+        label: &'static str,
+    },
+    /// A bar that fills, which a script keeps up to date.
     Bar {
-        /// The backup whose progress it shows.
+        /// The upload whose progress it shows.
         id: String,
-        /// How full it is.
-        percent: u8,
+        /// What it is, for those who do not see the page.
+        what: &'static str,
+        /// How full it is, if that is known.
+        percent: Option<u8>,
         /// The same in words.
         text: String,
     },
@@ -113,17 +128,28 @@ pub(super) struct Head {
     pub(super) title: &'static str,
     /// Whether its values are read from the right.
     pub(super) number: bool,
+    /// How the table is sorted by it, if it can be.
+    pub(super) sort: Option<Sort>,
+}
+
+/// How a table can be sorted by a column.
+#[derive(Clone, Debug)]
+pub(super) struct Sort {
+    /// Where it is sorted so, or the other way round.
+    pub(super) href: String,
+    /// Whether it is sorted by it now: `ascending` or `descending`.
+    pub(super) order: Option<&'static str>,
 }
 
 impl Head {
     /// A column of texts.
     pub(super) const fn new(title: &'static str) -> Self {
-        Self { title, number: false }
+        Self { title, number: false, sort: None }
     }
 
     /// A column of numbers.
     pub(super) const fn number(title: &'static str) -> Self {
-        Self { title, number: true }
+        Self { title, number: true, sort: None }
     }
 }
 

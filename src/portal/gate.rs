@@ -6,11 +6,14 @@
 //! here may be reachable without a permit but signing in.
 
 mod condition;
+mod judging;
 mod library;
+mod log;
 mod office;
 pub(super) mod permit;
 mod retention;
 mod session;
+mod settings;
 mod shelf;
 mod throttle;
 
@@ -23,6 +26,7 @@ use super::{Arriving, Settings, Watched, errors::Error, password::Passwords, req
 use crate::{
     accounts::Account,
     audit::{Action, Event},
+    backup::{UploadId, pace::Paces},
     config::{Audience, Secret},
     health::Report,
     store::Store,
@@ -30,12 +34,15 @@ use crate::{
 use session::{SessionId, Sessions};
 use throttle::Throttle;
 
+pub(super) use judging::{Judged, Looked};
 pub(super) use library::Opened;
+pub(super) use log::LogPage;
 pub(super) use office::{NewAccount, PasswordChange};
 pub(super) use permit::{Administrator, Download, May, Permit, Probe, See, SignedIn, Visitor};
-pub(super) use retention::{Looked, Outcome, Pressed};
+pub(super) use retention::{Outcome, Pressed};
 pub(super) use session::{LONGEST_SECONDS, Token};
-pub(super) use shelf::TakenReceipt;
+pub(super) use settings::{Known, sealing};
+pub(super) use shelf::{OnItsWay, TakenReceipt};
 
 /// The cookie that holds a session's token. The prefix makes browsers insist on
 /// TLS, this host and the path `/`.
@@ -50,6 +57,8 @@ pub(super) struct Gate {
     passwords: Passwords,
     sessions: Mutex<Sessions>,
     throttle: Mutex<Throttle>,
+    /// How fast backups are being stored.
+    paces: Mutex<Paces<UploadId>>,
     /// Changes of accounts go one after the other, so that none undoes another.
     office_hours: TurnMutex<()>,
     clock: fn() -> Timestamp,
@@ -87,6 +96,7 @@ impl Gate {
             passwords: Passwords::default(),
             sessions: Mutex::default(),
             throttle: Mutex::default(),
+            paces: Mutex::default(),
             office_hours: TurnMutex::default(),
             clock,
         }

@@ -89,17 +89,17 @@ fn endpoint(config: &Config) -> Vec<Finding> {
     let todo = "Run `retention sftp prepare` as root: it names what is wrong, or writes it anew.";
     let mut findings = vec![match endpoint.check() {
         Ok(path) => Finding::ok("sshd", format!("accepts {}", path.display())),
-        Err(error) => Finding::error("sshd", crate::trial::sentence(&error), todo),
+        Err(error) => Finding::error("sshd", crate::steps::sentence(&error), todo),
     }];
     findings.push(match endpoint.host_keys() {
         Ok(keys) if keys.is_empty() => Finding::error("host keys", "there are none", todo),
         Ok(keys) => Finding::ok("host keys", format!("{} are there", keys.len())),
-        Err(error) => Finding::error("host keys", crate::trial::sentence(&error), todo),
+        Err(error) => Finding::error("host keys", crate::steps::sentence(&error), todo),
     });
     let add = "Copy the SFTP Public Key from maaiiconnect and run `retention key add`.";
     match endpoint.authorized_keys().list() {
         Err(error) => {
-            findings.push(Finding::error("authorised keys", crate::trial::sentence(&error), todo));
+            findings.push(Finding::error("authorised keys", crate::steps::sentence(&error), todo));
         }
         Ok(listing) => {
             findings.push(match listing.keys.len() {
@@ -131,7 +131,7 @@ fn certificate(config: &Config) -> Finding {
     }
     let found = match (inspect::unusable(&certificate, &key), Certificate::read(&certificate)) {
         (Some(error), _) | (None, Err(error)) => {
-            return Finding::error(id, crate::trial::sentence(&error), todo);
+            return Finding::error(id, crate::steps::sentence(&error), todo);
         }
         (None, Ok(found)) => found,
     };
@@ -167,7 +167,7 @@ async fn mongodb(config: &Config) -> Vec<Finding> {
     let server = match pinged {
         Ok(Ok(server)) => server,
         Ok(Err(error)) => {
-            return vec![Finding::error("MongoDB", crate::trial::sentence(&error), start)];
+            return vec![Finding::error("MongoDB", crate::steps::sentence(&error), start)];
         }
         Err(failure) => return vec![Finding::error("MongoDB", failure.why, start)],
     };
@@ -195,7 +195,7 @@ async fn mongodb(config: &Config) -> Vec<Finding> {
         Ok(Ok(rights)) => judge_rights(&rights, &section.user, &section.target_db),
         Ok(Err(error)) => {
             let todo = "Run `retention setup` with mongodb.admin_uri, or mend user and password.";
-            Finding::error("mongodb.user", crate::trial::sentence(&error), todo)
+            Finding::error("mongodb.user", crate::steps::sentence(&error), todo)
         }
         Err(failure) => Finding::error("mongodb.user", failure.why, start),
     });

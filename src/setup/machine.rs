@@ -12,11 +12,12 @@ use std::{
 };
 
 use nix::{
-    ifaddrs::getifaddrs,
     sys::statvfs::statvfs,
     unistd::{User, geteuid, gethostname},
 };
 use procfs::{Current, net::TcpState, process::FDTarget};
+
+use crate::appliance::address;
 
 /// What the machine is like. What cannot be found out is left open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,7 +82,7 @@ impl Machine {
         Self {
             root: geteuid().is_root(),
             host: gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default(),
-            addresses: addresses(),
+            addresses: address::all(),
             // As sd_booted(3) tells it.
             systemd: Path::new("/run/systemd/system").is_dir(),
             cores: std::thread::available_parallelism().ok().map(usize::from),
@@ -99,9 +100,7 @@ impl Machine {
 
     /// The address by which others reach this machine, as far as one can guess it.
     pub fn address(&self) -> IpAddr {
-        let v4 = self.addresses.iter().find(|address| address.is_ipv4());
-        let any = v4.or(self.addresses.first());
-        any.copied().unwrap_or(IpAddr::from([127, 0, 0, 1]))
+        address::likely(&self.addresses)
     }
 
     /// Whoever listens where `wanted` would, if anybody does.
@@ -111,30 +110,6 @@ impl Machine {
             let all = |address: SocketAddr| address.ip().is_unspecified();
             a.port() == b.port() && (a.ip() == b.ip() || all(a) || all(b))
         })
-    }
-}
-
-fn addresses() -> Vec<IpAddr> {
-    let Ok(interfaces) = getifaddrs() else { return Vec::new() };
-    let mut found = Vec::new();
-    for address in interfaces.filter_map(|interface| interface.address) {
-        let v4 = address.as_sockaddr_in().map(|address| IpAddr::from(address.ip()));
-        let v6 = || address.as_sockaddr_in6().map(|address| IpAddr::from(address.ip()));
-        if let Some(address) = v4.or_else(v6)
-            && !found.contains(&address)
-            && is_for_others(address)
-        {
-            found.push(address);
-        }
-    }
-    found
-}
-
-/// Whether others can reach an address as it is written.
-fn is_for_others(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => !address.is_loopback() && !address.is_link_local(),
-        IpAddr::V6(address) => !address.is_loopback() && !address.is_unicast_link_local(),
     }
 }
 

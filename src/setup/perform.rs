@@ -31,11 +31,12 @@ use crate::{
         password::Passwords,
     },
     sftp::{host_keys::HostKey, keys},
+    steps::{Failure, Steps},
     store::{
         self,
         administration::{Administration, Administrator, UserChange},
     },
-    trial::{Failure, Steps, database::patiently},
+    trial::database::patiently,
 };
 
 /// How long a new replica set may take to have a primary.

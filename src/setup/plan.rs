@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     answers::{Answers, Given},
-    archive_key, file,
+    file,
     finding::Finding,
     machine::{self, Machine},
     present::{Database, Existing, Kept},
@@ -18,6 +18,7 @@ use super::{
 use crate::{
     config::{Config, Secret, Spec},
     portal::password,
+    settings::archive_key,
     sftp::keys::AuthorizedKey,
     store::administration::{Access, Administrator, ReplicaSet},
 };
@@ -38,6 +39,8 @@ pub struct Fresh {
     pub administrator: Secret,
     /// For the portal's `Admin`.
     pub admin: Secret,
+    /// What settings are sealed with.
+    pub settings_key: Secret,
 }
 
 /// What is to be done, in this order.
@@ -129,7 +132,7 @@ pub fn plan(given: Facts<'_>) -> Result<Plan, Vec<Finding>> {
         &spec.sftp.user,
         machine::judge::Ports { sftp: spec.sftp.listen, portal: spec.portal.listen },
     );
-    let mut secrets = secrets(answers, kept, &mut wrong);
+    let mut secrets = secrets(answers, kept, fresh, &mut wrong);
     let mongodb = match mongodb(answers, &mut spec, kept, database, fresh) {
         Ok((mongodb, remark)) => {
             remarks.extend(remark);
@@ -240,8 +243,16 @@ pub fn wanted(answers: &Answers, existing: &Existing, machine: &Machine) -> Spec
     spec
 }
 
-fn secrets(answers: &Answers, kept: &Kept, wrong: &mut Vec<Finding>) -> BTreeMap<String, Secret> {
+fn secrets(
+    answers: &Answers,
+    kept: &Kept,
+    fresh: &Fresh,
+    wrong: &mut Vec<Finding>,
+) -> BTreeMap<String, Secret> {
     let mut secrets = BTreeMap::new();
+    if !kept.settings_key {
+        secrets.insert("settings-key".to_owned(), fresh.settings_key.clone());
+    }
     if let Some(key) = &answers.archive.key {
         match archive_key::objection(key.reveal()) {
             Some(said) => {

@@ -71,6 +71,8 @@ pub struct Kept {
     pub archive_keys: Vec<Secret>,
     /// The password of the MongoDB user.
     pub mongodb_password: Option<Secret>,
+    /// Whether there is something to seal settings with.
+    pub settings_key: bool,
 }
 
 impl Kept {
@@ -82,7 +84,8 @@ impl Kept {
             Err(config::secret::Error::Missing { .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        Ok(Self { archive_keys: secrets.archive_keys()?, mongodb_password })
+        let settings_key = secrets.settings_key()?.is_some();
+        Ok(Self { archive_keys: secrets.archive_keys()?, mongodb_password, settings_key })
     }
 }
 
@@ -115,7 +118,7 @@ impl Database {
         });
         let probe = match probe.await {
             Ok(Ok(probe)) => probe,
-            Ok(Err(error)) => return away(crate::trial::sentence(&error)),
+            Ok(Err(error)) => return away(crate::steps::sentence(&error)),
             Err(failure) => return away(failure.why),
         };
         let own = match (&settings.user, probe.access) {

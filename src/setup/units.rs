@@ -12,7 +12,7 @@ use tokio::{process::Command, time::timeout};
 use crate::{
     config::{Config, Spec},
     files,
-    trial::Failure,
+    steps::Failure,
 };
 
 const ENDPOINT: &str = "retention-sftp.service";

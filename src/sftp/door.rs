@@ -19,12 +19,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{directories, keys::AuthorizedKey};
+use super::{
+    directories,
+    keys::{AuthorizedKey, AuthorizedKeys},
+};
 use crate::files;
 
 /// Below the chroot: a directory for each reason, in which nobody can write.
 const NO_ROOM: &str = "uploads-refused-no-room-on-disk";
 const SWITCHED_OFF: &str = "uploads-refused-retention-is-off";
+
+/// Beside the authorised keys, and there while Retention is off.
+const OFF: &str = "off";
 
 /// Why nobody may upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +79,7 @@ impl Door {
     /// The authorised keys, each with the session that it opens now.
     pub fn answer(&self) -> io::Result<String> {
         let keys = fs::read_to_string(&self.keys)?;
-        let off = self.keys.with_file_name("off");
-        let refusal = if off.exists() {
+        let refusal = if self.keys.with_file_name(OFF).exists() {
             Some(Refusal::SwitchedOff)
         } else {
             files::free_bytes(&self.inbox)
@@ -95,6 +100,20 @@ impl Door {
              --start {start} --umask {umask}"
         )
     }
+}
+
+/// Shuts the door, or opens it again. Returns whether that changes anything.
+pub fn switch(keys: &AuthorizedKeys, off: bool) -> io::Result<bool> {
+    let path = keys.path().with_file_name(OFF);
+    if off == path.exists() {
+        return Ok(false);
+    }
+    if off {
+        files::write_whole(&path, b"Retention is off. It is switched in the portal.\n", 0o644)?;
+    } else {
+        fs::remove_file(&path)?;
+    }
+    Ok(true)
 }
 
 /// What sshd runs for a session. It passes on no more than nine words of it.

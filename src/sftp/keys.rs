@@ -22,7 +22,7 @@ use nix::unistd::geteuid;
 
 use super::directories;
 
-pub use key::{AuthorizedKey, KeyRefusal, MIN_RSA_BITS};
+pub use key::{AuthorizedKey, KeyRefusal, MIN_RSA_BITS, TRIAL};
 
 const HEADER: &str =
     "# The keys that may upload to this appliance. Change them with: retention key\n";

@@ -6,6 +6,7 @@
 
 pub(super) mod line;
 mod log;
+mod query;
 
 use bson::{Bson, DateTime, Document, doc};
 use jiff::Timestamp;
@@ -21,9 +22,10 @@ use crate::backup::{
     state,
     verdict::Override,
 };
+use crate::{config::Modes, settings::seal::Mark};
 use line::written;
 
-pub use log::LogPage;
+pub use query::{Column, LogQuery};
 
 /// One backup as the log shows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +68,10 @@ pub struct Backup {
     pub senders: Option<Senders>,
     /// Whether its archive was kept once it was stored, or removed; nothing before.
     pub archive_kept: Option<bool>,
+    /// In which modes it was stored; nothing before, and of backups of older versions.
+    pub modes: Option<Modes>,
+    /// The marks of the Archive Keys that opened it, as far as there were any.
+    pub archive_keys: Vec<Mark>,
     /// What happened to it, the oldest first.
     pub history: Vec<Event>,
     /// For what an administrator took responsibility.
@@ -106,12 +112,23 @@ pub struct NewBackup {
 pub enum Change {
     /// Work begins, or begins again.
     Storing(state::Storing),
-    /// It is complete; with the SHA-256 of the archive.
-    Stored(state::Stored, [u8; 32]),
+    /// It is complete.
+    Stored(state::Stored, Opened),
     /// It has to wait.
     Waiting(state::Waiting),
     /// It is refused; with the SHA-256 of the archive.
     Rejected(state::Rejected, [u8; 32]),
+}
+
+/// What was learnt of an archive by opening it.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// Its SHA-256.
+    pub sha256: [u8; 32],
+    /// In which modes it was stored.
+    pub modes: Modes,
+    /// The marks of the Archive Keys that opened it.
+    pub archive_keys: Vec<Mark>,
 }
 
 impl Change {

@@ -42,7 +42,7 @@ pub enum Position {
 impl Position {
     /// Whether there is a page before and one after a page at this place, if there
     /// is `more` on the way that it was read.
-    pub(super) fn neighbours(&self, more: bool) -> (bool, bool) {
+    pub fn neighbours(&self, more: bool) -> (bool, bool) {
         match self {
             Self::First => (false, more),
             Self::After(_) => (true, more),

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 /// The sort key and the `_id` of a row. Opaque to everybody else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
-    /// The row's time in milliseconds since 1970, where rows are sorted by time.
+    /// The row's time in milliseconds since 1970, where rows are sorted by time; where they are
+    /// sorted by another number, that.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     pub(super) millis: Option<i64>,
-    /// The row's name, where rows are sorted by name.
+    /// The row's name, where rows are sorted by name or by another text.
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<String>,
     /// The row's `_id`.

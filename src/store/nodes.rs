@@ -4,7 +4,10 @@
 //! that has written up to there has it all. Must never take a node's word for another, nor count one
 //! that cannot be reached: what cannot be found out is not there.
 
+use std::collections::HashMap;
+
 use bson::{Document, Timestamp as Optime, doc};
+use futures_util::TryStreamExt;
 
 use super::{
     Error, Store,
@@ -15,46 +18,70 @@ use super::{
 use crate::backup::{UploadId, verdict::Nodes};
 
 impl Store {
-    /// How many data nodes have everything of a backup that is stored; nothing where our user may not
-    /// ask.
-    pub async fn nodes_with(&self, upload: &UploadId) -> Result<Option<Nodes>, Error> {
+    /// How many data nodes have everything of each of some backups that are stored; one of which
+    /// that cannot be found out, or where our user may not ask, is left out.
+    pub async fn nodes_with(
+        &self,
+        uploads: &[UploadId],
+    ) -> Result<HashMap<UploadId, Nodes>, Error> {
         let failed = "ask which members have a backup";
+        if uploads.is_empty() {
+            return Ok(HashMap::new());
+        }
         let admin = self.db.client().database("admin");
         let hello = admin.run_command(doc! { "isMaster": 1 }).await;
         let hello = hello.map_err(Error::database(failed))?;
         let (Some(_), all) = data_members(&hello) else {
             // No replica set: this one server has what it acknowledged.
-            return Ok(Some(Nodes { have_it: 1, all: 1 }));
+            let one = Nodes { have_it: 1, all: 1 };
+            return Ok(uploads.iter().map(|upload| (upload.clone(), one)).collect());
         };
-        let Some(needed) = self.optime(upload, &hello).await? else { return Ok(None) };
-        let Asked::Answer(members) = self.members().await? else { return Ok(None) };
-        let have_it = members.iter().filter(|member| has(member, needed)).count();
-        Ok(Some(Nodes { have_it: u32::try_from(have_it).unwrap_or(u32::MAX), all }))
+        let needed = self.optimes(uploads, &hello).await?;
+        let Asked::Answer(members) = self.members().await? else { return Ok(HashMap::new()) };
+        let nodes = |needed| {
+            let have_it = members.iter().filter(|member| has(member, needed)).count();
+            Nodes { have_it: u32::try_from(have_it).unwrap_or(u32::MAX), all }
+        };
+        Ok(needed.into_iter().map(|(upload, needed)| (upload, nodes(needed))).collect())
     }
 
-    /// A place in the oplog before which everything of the backup stands. It is found out once.
-    async fn optime(&self, upload: &UploadId, hello: &Document) -> Result<Option<Optime>, Error> {
+    /// Places in the oplog before which everything of each backup stands. They are found out once.
+    async fn optimes(
+        &self,
+        uploads: &[UploadId],
+        hello: &Document,
+    ) -> Result<HashMap<UploadId, Optime>, Error> {
+        let failed = "look for backups";
+        let ids: Vec<&str> = uploads.iter().map(UploadId::as_str).collect();
         let backups = self.collection(schema::BACKUPS);
-        let line = backups.find_one(doc! { "_id": upload.as_str() }).await;
-        let line = line.map_err(Error::database("look for a backup"))?;
-        if let Some(known) = line.and_then(|line| line.get_timestamp("optime").ok()) {
-            return Ok(Some(known));
-        }
+        let lines = backups.find(doc! { "_id": { "$in": ids } }).projection(doc! { "optime": 1 });
+        let lines = lines.await.map_err(Error::database(failed))?;
+        let lines: Vec<Document> = lines.try_collect().await.map_err(Error::database(failed))?;
+        let mut known: HashMap<UploadId, Optime> = lines.iter().filter_map(noted).collect();
+        let missing: Vec<&UploadId> =
+            uploads.iter().filter(|upload| !known.contains_key(*upload)).collect();
         // A secondary has not written as far as the primary may have.
-        if !hello.get_bool("ismaster").unwrap_or(false) {
-            return Ok(None);
+        if missing.is_empty() || !hello.get_bool("ismaster").unwrap_or(false) {
+            return Ok(known);
         }
         let last = hello.get_document("lastWrite").and_then(|last| last.get_document("opTime"));
-        let Ok(now) = last.and_then(|last| last.get_timestamp("ts")) else { return Ok(None) };
+        let Ok(now) = last.and_then(|last| last.get_timestamp("ts")) else { return Ok(known) };
+        let ids: Vec<&str> = missing.iter().map(|upload| upload.as_str()).collect();
         backups
-            .update_one(
-                doc! { "_id": upload.as_str(), "state": "Stored", "optime": { "$exists": false } },
+            .update_many(
+                doc! { "_id": { "$in": ids }, "state": "Stored", "optime": { "$exists": false } },
                 doc! { "$set": { "optime": now } },
             )
             .await
             .map_err(Error::database("note when a backup was complete"))?;
-        Ok(Some(now))
+        known.extend(missing.into_iter().map(|upload| (upload.clone(), now)));
+        Ok(known)
     }
+}
+
+/// What a backup's line says of it.
+fn noted(line: &Document) -> Option<(UploadId, Optime)> {
+    Some((line.get_str("_id").ok()?.parse().ok()?, line.get_timestamp("optime").ok()?))
 }
 
 /// Whether a member is there and has written to its disk up to that place.

@@ -3,6 +3,8 @@
 //! It stands beside each medium, in `metadata.examined`. A medium is examined once, under the
 //! backup that first brought it; which later backups hold it as well, `media.repeated` knows.
 
+use std::collections::HashMap;
+
 use bson::{Document, doc};
 use futures_util::TryStreamExt;
 
@@ -112,83 +114,156 @@ impl Store {
         Ok(())
     }
 
-    /// How readable the media of a backup are by these rules, whichever backup first brought
-    /// them.
+    /// How readable the media of a backup are by these rules, whichever backup first brought them,
+    /// and which of them are damaged.
     pub async fn readability(&self, job: &JobId, rules: i32) -> Result<Readability, Error> {
-        let own = [doc! { "$match": { "metadata.backup": job.as_str() } }];
-        let again = [
-            doc! { "$match": { "backup": job.as_str() } },
-            doc! { "$lookup": { "from": schema::MEDIA_FILES, "localField": "medium", "foreignField": "_id", "as": "file" } },
-            doc! { "$unwind": { "path": "$file", "preserveNullAndEmptyArrays": true } },
-            // Work that was cut off and done again meets what it brought itself.
-            doc! { "$match": { "file.metadata.backup": { "$ne": job.as_str() } } },
-            doc! { "$project": { "filename": "$entry", "metadata": "$file.metadata" } },
-        ];
-        let mut found = Readability::default();
-        self.add_up(schema::MEDIA_FILES, &own, rules, &mut found).await?;
-        self.add_up(schema::MEDIA_REPEATED, &again, rules, &mut found).await?;
+        let mut all = self.readabilities(std::slice::from_ref(job), rules).await?;
+        let mut found = all.remove(job).unwrap_or_default();
+        if found.damaged > 0 {
+            found.examples = self.damaged(job, rules).await?;
+        }
         Ok(found)
     }
 
-    async fn add_up(
+    /// The same of many backups at once, without examples. One whose media nobody knows is left out.
+    pub async fn readabilities(
         &self,
-        collection: &str,
-        media: &[Document],
+        jobs: &[JobId],
         rules: i32,
-        to: &mut Readability,
-    ) -> Result<(), Error> {
-        let failed = "ask how readable media are";
-        let collection = self.collection(collection);
-        let run = |last: Vec<Document>| {
-            let pipeline: Vec<Document> = media.iter().cloned().chain(last).collect();
-            let collection = &collection;
-            async move {
-                let found =
-                    collection.aggregate(pipeline).await.map_err(Error::database(failed))?;
-                found.try_collect::<Vec<Document>>().await.map_err(Error::database(failed))
-            }
+    ) -> Result<HashMap<JobId, Readability>, Error> {
+        let jobs: Vec<&str> = jobs.iter().map(JobId::as_str).collect();
+        let mut found = HashMap::new();
+        let key = |job: &str, metadata: &str| {
+            doc! { "$group": {
+                "_id": {
+                    "job": job,
+                    "outcome": format!("{metadata}.examined.outcome"),
+                    "whole": format!("{metadata}.examined.whole"),
+                    "rules": format!("{metadata}.examined.rules"),
+                },
+                "count": { "$sum": 1 },
+            } }
         };
-        let examined = "$metadata.examined";
-        let groups = run(vec![doc! { "$group": {
-            "_id": {
-                "outcome": format!("{examined}.outcome"),
-                "whole": format!("{examined}.whole"),
-                "current": { "$gte": [format!("{examined}.rules"), rules] },
-            },
-            "count": { "$sum": 1 },
-        } }]);
-        for group in groups.await? {
-            let count = group.get("count").and_then(whole).unwrap_or(0);
-            let key = group.get_document("_id").cloned().unwrap_or_default();
-            let holds = |name| key.get_bool(name).unwrap_or(false);
-            let outcome = key.get_str("outcome").ok().filter(|_| holds("current"));
-            *match outcome {
-                Some("readable") if holds("whole") => &mut to.readable,
-                Some("readable") => &mut to.readable_in_part,
-                Some("damaged") => &mut to.damaged,
-                Some("not-examined") => &mut to.not_examined,
-                _ => &mut to.waiting,
-            } += count;
+        let own = vec![
+            doc! { "$match": { "metadata.backup": { "$in": &jobs } } },
+            key("$metadata.backup", "$metadata"),
+        ];
+        // Avatars come in each backup: each of them is looked up once for all backups that hold it.
+        let again = vec![
+            doc! { "$match": { "backup": { "$in": &jobs } } },
+            doc! { "$group": { "_id": "$medium", "jobs": { "$push": "$backup" } } },
+            doc! { "$lookup": { "from": schema::MEDIA_FILES, "localField": "_id", "foreignField": "_id", "as": "file" } },
+            doc! { "$unwind": { "path": "$file", "preserveNullAndEmptyArrays": true } },
+            doc! { "$project": { "jobs": 1, "metadata": "$file.metadata" } },
+            doc! { "$unwind": "$jobs" },
+            // Work that was cut off and done again meets what it brought itself.
+            doc! { "$match": { "$expr": { "$ne": ["$metadata.backup", "$jobs"] } } },
+            key("$jobs", "$metadata"),
+        ];
+        for (collection, pipeline) in [(schema::MEDIA_FILES, own), (schema::MEDIA_REPEATED, again)]
+        {
+            for group in self.added_up(collection, pipeline).await? {
+                add(&group, rules, &mut found);
+            }
         }
-        let room = NAMED.saturating_sub(to.examples.len());
-        if to.damaged > 0 && room > 0 {
-            let damaged = run(vec![
+        Ok(found)
+    }
+
+    /// Some of the media of a backup that are damaged.
+    async fn damaged(&self, job: &JobId, rules: i32) -> Result<Vec<DamagedMedium>, Error> {
+        let own = vec![doc! { "$match": { "metadata.backup": job.as_str() } }];
+        let again = vec![
+            doc! { "$match": { "backup": job.as_str() } },
+            doc! { "$lookup": { "from": schema::MEDIA_FILES, "localField": "medium", "foreignField": "_id", "as": "file" } },
+            doc! { "$unwind": "$file" },
+            doc! { "$match": { "file.metadata.backup": { "$ne": job.as_str() } } },
+            doc! { "$project": { "filename": "$entry", "metadata": "$file.metadata" } },
+        ];
+        let mut damaged = Vec::new();
+        for (collection, mut pipeline) in
+            [(schema::MEDIA_FILES, own), (schema::MEDIA_REPEATED, again)]
+        {
+            let room = NAMED.saturating_sub(damaged.len());
+            if room == 0 {
+                break;
+            }
+            pipeline.extend([
                 doc! { "$match": { "metadata.examined.outcome": "damaged", "metadata.examined.rules": { "$gte": rules } } },
                 doc! { "$sort": { "filename": 1 } },
                 doc! { "$limit": i64::try_from(room).unwrap_or(i64::MAX) },
             ]);
-            to.examples.extend(damaged.await?.iter().map(|file| {
-                DamagedMedium {
-                    entry: file.get_str("filename").unwrap_or_default().to_owned(),
-                    why: file
-                        .get_document("metadata")
-                        .and_then(|metadata| metadata.get_document("examined"))
-                        .and_then(|examined| examined.get_str("why"))
-                        .unwrap_or_default()
-                        .to_owned(),
-                }
-            }));
+            damaged.extend(self.added_up(collection, pipeline).await?.iter().map(named));
         }
-        Ok(())
+        Ok(damaged)
+    }
+
+    async fn added_up(
+        &self,
+        collection: &str,
+        pipeline: Vec<Document>,
+    ) -> Result<Vec<Document>, Error> {
+        let failed = "ask how readable media are";
+        let found = self.collection(collection).aggregate(pipeline).await;
+        found.map_err(Error::database(failed))?.try_collect().await.map_err(Error::database(failed))
+    }
+}
+
+/// Adds a group of media with the same outcome to the backup that they belong to.
+fn add(group: &Document, rules: i32, to: &mut HashMap<JobId, Readability>) {
+    let count = group.get("count").and_then(whole).unwrap_or(0);
+    let key = group.get_document("_id").cloned().unwrap_or_default();
+    let Some(job) = key.get_str("job").ok().and_then(|job| job.parse().ok()) else { return };
+    let to = to.entry(job).or_default();
+    let is_current = key.get_i32("rules").is_ok_and(|by| by >= rules);
+    let is_whole = key.get_bool("whole").unwrap_or(false);
+    *match key.get_str("outcome").ok().filter(|_| is_current) {
+        Some("readable") if is_whole => &mut to.readable,
+        Some("readable") => &mut to.readable_in_part,
+        Some("damaged") => &mut to.damaged,
+        Some("not-examined") => &mut to.not_examined,
+        _ => &mut to.waiting,
+    } += count;
+}
+
+fn named(file: &Document) -> DamagedMedium {
+    let examined = file
+        .get_document("metadata")
+        .and_then(|metadata| metadata.get_document("examined"))
+        .and_then(|examined| examined.get_str("why"));
+    DamagedMedium {
+        entry: file.get_str("filename").unwrap_or_default().to_owned(),
+        why: examined.unwrap_or_default().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_examined_by_older_rules_still_waits() {
+        let job: JobId = "2ed1076d-f512-4316-be8f-e6d1a3a6ae52".parse().expect("an id");
+        let mut all = HashMap::new();
+        for (outcome, whole, rules, count) in [
+            (Some("readable"), Some(true), Some(2), 1),
+            (Some("readable"), Some(false), Some(2), 2),
+            (Some("readable"), Some(true), Some(1), 4),
+            (Some("damaged"), None, Some(3), 8),
+            (Some("not-examined"), None, Some(2), 16),
+            (None, None, None, 32),
+        ] {
+            let key =
+                doc! { "job": job.as_str(), "outcome": outcome, "whole": whole, "rules": rules };
+            add(&doc! { "_id": key, "count": count }, 2, &mut all);
+        }
+        let expected = Readability {
+            readable: 1,
+            readable_in_part: 2,
+            damaged: 8,
+            not_examined: 16,
+            waiting: 36,
+            examples: Vec::new(),
+        };
+        assert_eq!(all.get(&job), Some(&expected));
     }
 }

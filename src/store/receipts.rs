@@ -5,6 +5,8 @@
 //! to, so a receipt that is there is complete. A number and an upload have one receipt each, which
 //! indexes see to. A receipt is never changed, and none is ever taken out.
 
+use std::collections::HashMap;
+
 use bson::{Bson, DateTime, Document, doc};
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
@@ -91,6 +93,17 @@ impl Store {
         self.find_receipt(doc! { "metadata.upload": upload.as_str() }).await
     }
 
+    /// The receipts of some uploads; those that have none are left out.
+    pub async fn receipts_of(
+        &self,
+        uploads: &[UploadId],
+    ) -> Result<HashMap<UploadId, Receipt>, Error> {
+        let ids: Vec<&str> = uploads.iter().map(UploadId::as_str).collect();
+        let wanted = doc! { "metadata.upload": { "$in": ids } };
+        let found = self.find_receipts(wanted, doc! {}, 0).await?;
+        Ok(found.into_iter().map(|receipt| (receipt.upload.clone(), receipt)).collect())
+    }
+
     /// The receipt of a job, of which one upload is stored at most.
     pub async fn receipt_of_job(&self, job: &JobId) -> Result<Option<Receipt>, Error> {
         self.find_receipt(doc! { "metadata.job": job.as_str() }).await
@@ -104,12 +117,12 @@ impl Store {
 
     /// The end of the chain.
     pub async fn newest_receipt(&self) -> Result<Option<Receipt>, Error> {
-        Ok(self.find_receipts(doc! { "metadata.number": -1 }, 1).await?.pop())
+        Ok(self.find_receipts(doc! {}, doc! { "metadata.number": -1 }, 1).await?.pop())
     }
 
     /// All receipts, in their order.
     pub async fn receipts(&self) -> Result<Vec<Receipt>, Error> {
-        self.find_receipts(doc! { "metadata.number": 1 }, 0).await
+        self.find_receipts(doc! {}, doc! { "metadata.number": 1 }, 0).await
     }
 
     /// The statement of a receipt. A part that is missing is an error, never a gap.
@@ -117,8 +130,17 @@ impl Store {
         &self,
         receipt: &Receipt,
     ) -> impl Stream<Item = Result<Bytes, Error>> + Send + 'static {
-        let id = receipt.id.to_string();
-        self.chunked(schema::RECEIPT_CHUNKS, "statement", id, 0, receipt.length_bytes)
+        self.statement_part(receipt, 0, receipt.length_bytes)
+    }
+
+    /// Bytes of a statement from `start` up to but not including `end`, which lies within it.
+    pub fn statement_part(
+        &self,
+        receipt: &Receipt,
+        start: u64,
+        end: u64,
+    ) -> impl Stream<Item = Result<Bytes, Error>> + Send + 'static {
+        self.chunked(schema::RECEIPT_CHUNKS, "statement", receipt.id.to_string(), start, end)
     }
 
     async fn find_receipt(&self, filter: Document) -> Result<Option<Receipt>, Error> {
@@ -130,10 +152,15 @@ impl Store {
         found.map(read).transpose()
     }
 
-    async fn find_receipts(&self, sort: Document, limit: i64) -> Result<Vec<Receipt>, Error> {
+    async fn find_receipts(
+        &self,
+        filter: Document,
+        sort: Document,
+        limit: i64,
+    ) -> Result<Vec<Receipt>, Error> {
         let failed = "read the receipts";
         let receipts = self.collection(schema::RECEIPT_FILES);
-        let found = receipts.find(doc! {}).sort(sort).limit(limit).await;
+        let found = receipts.find(filter).sort(sort).limit(limit).await;
         let found = found.map_err(Error::database(failed))?;
         let documents: Vec<Document> =
             found.try_collect().await.map_err(Error::database(failed))?;

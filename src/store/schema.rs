@@ -23,6 +23,8 @@ pub(super) fn table(data_type: DataType) -> &'static str {
 pub(super) const BACKUPS: &str = "backups";
 /// Who may sign in.
 pub(super) const ACCOUNTS: &str = "accounts";
+/// What was set in the portal.
+pub(super) const SETTINGS: &str = "settings";
 /// Who did what.
 pub(super) const AUDIT: &str = "audit";
 /// GridFS: what media there are.
@@ -65,7 +67,12 @@ pub(super) async fn prepare(db: &Database) -> Result<(), Error> {
     build(
         db,
         BACKUPS,
-        &[doc! { "job": 1 }, doc! { "state": 1 }, doc! { "arrived": -1, "_id": -1 }],
+        &[
+            doc! { "job": 1 },
+            doc! { "state": 1 },
+            doc! { "arrived": -1, "_id": -1 },
+            doc! { "taken": -1, "_id": -1 },
+        ],
         false,
     )
     .await?;

@@ -23,10 +23,14 @@ use tokio::{
 };
 
 use super::{Failure, Steps, token};
-use crate::{appliance, config::Config, sftp::keys::AuthorizedKeys};
+use crate::{
+    appliance,
+    config::Config,
+    sftp::keys::{AuthorizedKeys, TRIAL},
+};
 
 /// Begins the names of all that a trial makes.
-const NAME: &str = "retention-trial-";
+const NAME: &str = TRIAL;
 
 /// Where the client's files are. Each trial has a directory there that is closed to others.
 const SCRATCH: &str = "/tmp";
@@ -66,9 +70,9 @@ pub(super) async fn run(config: &Config, steps: &mut Steps<'_>) {
     }
     // What was made goes, whatever happened.
     match client.map(Client::tidy) {
-        Some(Ok(())) => steps.push(super::Step {
+        Some(Ok(())) => steps.push(crate::steps::Step {
             name: "take file and key out again".to_owned(),
-            outcome: super::Outcome::Done,
+            outcome: crate::steps::Outcome::Done,
             said: "nothing of it is left".to_owned(),
             todo: None,
         }),

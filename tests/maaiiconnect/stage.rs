@@ -26,6 +26,12 @@ pub(super) const KEY: &str = "Str0ng!Key#2021";
 /// How many days maaiiconnect retains.
 pub(super) const DAYS: u16 = 2;
 
+/// The hour of the schedule, in UTC.
+pub(super) const HOUR: u8 = 2;
+
+/// The Settings tab.
+pub(super) const SETTINGS: &str = "/retention/settings";
+
 /// Both sides, and an administrator who has signed in.
 pub(super) struct Stage {
     pub(super) world: World,
@@ -36,7 +42,7 @@ pub(super) struct Stage {
 }
 
 /// A backup that was uploaded and stored.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Backup {
     pub(super) job: String,
     /// Its page in the portal.
@@ -86,14 +92,55 @@ impl Stage {
     async fn start() -> Result<Self> {
         let mut world = World::start(Options { grace_seconds: 600, ..Options::default() }).await?;
         let service = Service::start(&world).await?;
-        service.introduce(&world).await?;
         service.connect(&mut world).await?;
-        let settings = Service::settings(&world, KEY, DAYS)?;
-        service.ask("PUT", "/connector/v1/settings", settings).await?;
         let mut browser = Browser::new(&world)?;
         browser.sign_in("Admin", &Options::default().admin_password).await?;
-        let first = backup(&mut world, &service).await?;
-        Ok(Self { world, service, browser, first })
+        let first = Backup::default();
+        let mut stage = Self { world, service, browser, first };
+        let address = format!("127.0.0.1:{}", stage.world.sftp_port());
+        stage.save("offline", &[("offline", "on"), ("sftp_address", &address)]).await?;
+        stage.save("keys/fetch", &[]).await?;
+        stage.general(DAYS, HOUR, KEY).await?;
+        stage.first = stage.backup().await?;
+        Ok(stage)
+    }
+
+    /// Saves a section of the Settings tab.
+    pub(super) async fn save(&mut self, section: &str, form: &[(&str, &str)]) -> Result<()> {
+        let answer = self.browser.submit(&format!("{SETTINGS}/{section}"), form).await?;
+        ensure!(answer.status == 303, "{section} was not saved: {answer:?}");
+        Ok(())
+    }
+
+    /// Saves *General*, and waits until the service has it. An empty key leaves the one that is set.
+    pub(super) async fn general(&mut self, days: u16, hour: u8, key: &str) -> Result<()> {
+        let (days_text, hour_text) = (days.to_string(), hour.to_string());
+        let form = [
+            ("days_retained", days_text.as_str()),
+            ("schedule_hour", &hour_text),
+            ("archive_key", key),
+        ];
+        self.save("general", &form).await?;
+        self.told(|settings| {
+            let general = &settings["general"];
+            settings["enabled"] == true
+                && general["days_retained"] == days
+                && general["schedule_hour_utc"] == hour
+        })
+        .await
+    }
+
+    /// Waits until the service was told of settings like these.
+    pub(super) async fn told(&self, like: impl Fn(&Value) -> bool) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let settings = self.service.get("/connector/v1/settings").await?;
+            if like(&settings) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "the service has others: {settings}");
+            tokio::time::sleep(GLANCE).await;
+        }
     }
 
     /// A day, and the backup of the night after it, once it is stored.
@@ -106,7 +153,7 @@ impl Stage {
         stored(&mut self.world, &self.service, job).await
     }
 
-    /// Puts settings that differ from the first ones in this.
+    /// Puts settings into the service alone that differ from the portal's in this.
     pub(super) async fn put(&self, differ: impl FnOnce(&mut Value)) -> Result<(u16, Value)> {
         let mut settings = Service::settings(&self.world, KEY, DAYS)?;
         differ(&mut settings);

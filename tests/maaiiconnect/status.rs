@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use retention::backup::State;
 use serde_json::json;
 
-use super::stage::on_stage;
+use super::stage::{DAYS, HOUR, on_stage};
 use crate::service::held;
 
 #[test]
@@ -40,7 +40,7 @@ fn uploading_backup_is_what_is_on_its_way_to_the_sftp_server() -> Result<()> {
         let added = stage.service.ask("POST", "/simulation/traffic", noise).await?;
         let date: Date = added["dates"][0].as_str().context("a date")?.parse()?;
         let held_from = date.saturating_add(2.days()).to_string();
-        stage.put(|it| it["general"]["days_retained"] = 1.into()).await?;
+        stage.general(1, HOUR, "").await?;
         loop {
             let clock = stage.service.get("/simulation/clock").await?;
             if clock["next_backup"].as_str().context("a time")? > held_from.as_str() {
@@ -59,7 +59,7 @@ fn uploading_backup_is_what_is_on_its_way_to_the_sftp_server() -> Result<()> {
         let ours = stage.line(&file).await?;
         ensure!(ours.contains("Uploading backup..."), "{ours}");
         stage.plan(json!({})).await?;
-        stage.put(|_| {}).await?;
+        stage.general(DAYS, HOUR, "").await?;
         stage.stored(&job).await.map(drop)
     })
 }

@@ -49,6 +49,8 @@ impl Daemon {
         let process = Process::start_within(&enter, name, path, &self.log, |command| {
             command.args(["run", "--config"]).arg(config);
             command.env("NOTIFY_SOCKET", &self.notify_path).env("RUST_BACKTRACE", "1");
+            // As the unit has it.
+            command.env("MALLOC_ARENA_MAX", "2");
             // What the systemd around us, if any, meant for us and not for it.
             for name in ["JOURNAL_STREAM", "CREDENTIALS_DIRECTORY", "WATCHDOG_USEC"] {
                 command.env_remove(name);

@@ -6,8 +6,8 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use retention::{
+    steps::{Failure, Step, Steps},
     store::{self, Store},
-    trial::{Failure, Step, Steps},
 };
 use tokio::time::timeout;
 

@@ -23,6 +23,7 @@ use crate::{
         resting::Resting,
         unpack::Unpack,
     },
+    settings::{KnownKey, seal::Mark},
     store::document::Origin,
 };
 
@@ -35,10 +36,10 @@ const DIGEST_BUFFER_BYTES: usize = 128 * 1024;
 /// What an archive is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To store what is in it.
-    Store,
-    /// To learn once more what is in it, which is stored already.
-    Learn,
+    /// To check it and to store what is in it.
+    Unpack,
+    /// To check it: nothing is unpacked, or all of it is already.
+    Check,
 }
 
 /// An archive that was read whole, and what its receipt says of it.
@@ -48,8 +49,10 @@ pub(super) struct Known {
     pub(super) archive: Archive,
     /// What is in it.
     pub(super) digested: Digested,
-    /// The marks of the Archive Keys that opened it.
+    /// The marks of the Archive Keys that opened it, as receipts have them.
     pub(super) marks: Vec<String>,
+    /// The marks of the same keys, as the settings have them.
+    pub(super) opened_with: Vec<Mark>,
 }
 
 impl Carrier {
@@ -57,16 +60,16 @@ impl Carrier {
     pub(super) async fn read(
         &self,
         claimed: &ClaimedFile,
-        keys: KeyRing,
+        keys: &[KnownKey],
         counters: &Arc<Counters>,
         purpose: Purpose,
     ) -> Result<Result<Known, Stop>, Error> {
         let (this, claimed_too, counted) = (self.clone(), claimed.clone(), Arc::clone(counters));
-        let runtime = Handle::current();
+        let (runtime, keys) = (Handle::current(), keys.to_vec());
         let mut reading = tokio::task::spawn_blocking(move || {
             let _work = this.pulse.work();
             let origin = Origin::of(&claimed_too.name);
-            if purpose == Purpose::Store && this.settings.modes.online {
+            if purpose == Purpose::Unpack {
                 let (store, clock) = (this.store.clone(), this.settings.clock);
                 let taker = Unpack::new(store, runtime, origin.clone(), clock);
                 let taker = Resting::new(taker, &this.pulse);
@@ -92,7 +95,7 @@ impl Carrier {
     fn read_to<T: Taker>(
         &self,
         claimed: &ClaimedFile,
-        keys: &KeyRing,
+        known: &[KnownKey],
         origin: &Origin,
         taker: &T,
         counters: &Counters,
@@ -108,11 +111,14 @@ impl Carrier {
         drop(opening);
         let (rules, stop) = (&self.settings.rules, &self.stop);
         let (opened, digest) = (&archive, true);
+        let keys = &KeyRing::new(known.iter().map(|known| known.key.clone()).collect());
         let reading =
             Reading { archive: opened, keys, rules, origin, taker, counters, digest, stop };
         let digested = reading.run()?.ok_or(Stop::Cancelled)?;
         let marks = keys.opened().map(|key| self.settings.issuer.key.mark(key)).collect();
-        Ok(Known { archive, digested, marks })
+        let did_open = |known: &&KnownKey| keys.opened().any(|key| *key == known.key);
+        let opened_with = known.iter().filter(did_open).filter_map(|known| known.mark.clone());
+        Ok(Known { archive, digested, marks, opened_with: opened_with.collect() })
     }
 
     /// The SHA-256 of an archive that is not read.

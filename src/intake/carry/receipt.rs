@@ -15,9 +15,9 @@ use super::{
     read::{Known, Purpose},
 };
 use crate::{
-    archive::KeyRing,
     backup::ReceiptId,
     cause::chain,
+    config::Modes,
     intake::{counters::Counters, places::ClaimedFile, pulse::Pulse, reading::Stop},
     receipt::{
         self, Digests, Statement,
@@ -37,16 +37,21 @@ impl Carrier {
         backup: &Backup,
         election: &Election,
     ) -> Result<Carried, Error> {
+        // What was set when it was stored holds for what is left to do.
+        let modes = match backup.modes {
+            Some(modes) => modes,
+            None => self.set().await?.modes,
+        };
         if self.store.receipt(&claimed.upload).await?.is_none() {
             match self.learn(claimed, backup).await? {
-                Ok(known) => self.give_receipt(claimed, known, election).await?,
+                Ok(known) => self.give_receipt(claimed, known, election, modes).await?,
                 Err(why) => {
                     tracing::error!(job = %backup.job, upload = %backup.upload, "{} is stored and cannot get its receipt yet; trying again: {why}", backup.file);
                     return Ok(Carried::Waits);
                 }
             }
         }
-        self.clear_away(claimed, election).await?;
+        self.clear_away(claimed, election, modes).await?;
         Ok(Carried::Done)
     }
 
@@ -56,12 +61,12 @@ impl Carrier {
         claimed: &ClaimedFile,
         backup: &Backup,
     ) -> Result<Result<Known, String>, Error> {
-        let keys: KeyRing = match self.settings.keys() {
+        let keys = match self.set().await?.keys {
             Ok(keys) => keys,
-            Err(error) => return Ok(Err(chain(&error))),
+            Err(why) => return Ok(Err(why)),
         };
         let counters = Arc::new(Counters::new(Arc::clone(&self.pulse)));
-        match self.read(claimed, keys, &counters, Purpose::Learn).await? {
+        match self.read(claimed, &keys, &counters, Purpose::Check).await? {
             Ok(known) => {
                 let sha256 = hex::encode(known.digested.archive);
                 let same = backup.sha256.as_deref() == Some(&sha256);
@@ -79,10 +84,11 @@ impl Carrier {
         claimed: &ClaimedFile,
         known: Known,
         election: &Election,
+        modes: Modes,
     ) -> Result<(), Error> {
         let backup = self.store.backup(&claimed.upload).await?.ok_or(Error::Interrupted)?;
         let copies = self.store.copies(&claimed.upload).await?;
-        let new_records = match self.settings.modes.online {
+        let new_records = match modes.online {
             true => Some(self.store.count_brought(&backup.job).await?),
             false => None,
         };
@@ -97,7 +103,7 @@ impl Carrier {
                 backup: &backup,
                 marks: known.marks.clone(),
                 new_records: new_records.clone(),
-                modes: self.settings.modes,
+                modes,
                 copies: copies.clone(),
             };
             let statement =

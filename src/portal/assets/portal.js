@@ -1,4 +1,4 @@
-// Two comforts; everything works without them.
+// A few comforts; everything works without them.
 "use strict";
 
 // The browser's time zone, for the server to show times in. A zone that the
@@ -22,15 +22,17 @@
     return;
   }
   const move = (bar) => {
-    const live = document.querySelector('[data-live="' + CSS.escape(bar.id) + '"]');
-    if (live) {
-      live.textContent = bar.text;
-    }
     const place = document.querySelector('[data-bar="' + CSS.escape(bar.id) + '"]');
-    if (place) {
-      place.querySelector("progress").value = bar.percent;
-      place.querySelector("small").textContent = bar.percent + " %, " + bar.text;
+    if (!place) {
+      return;
     }
+    const progress = place.querySelector("progress");
+    if (bar.percent === null) {
+      progress.removeAttribute("value");
+    } else {
+      progress.value = bar.percent;
+    }
+    place.querySelector("small").textContent = bar.text;
   };
   const ask = async () => {
     let wait = 1000;
@@ -70,4 +72,27 @@
       who.querySelector("summary").focus();
     }
   });
+})();
+
+// Which rules a new Archive Key meets, while it is typed.
+(() => {
+  const input = document.querySelector("input[data-rules]");
+  if (!input) {
+    return;
+  }
+  const met = {
+    length: (key) => [...key].length >= 8,
+    upper: (key) => /\p{Lu}/u.test(key),
+    lower: (key) => /\p{Ll}/u.test(key),
+    digit: (key) => /\p{N}/u.test(key),
+    symbol: (key) => /[^\p{L}\p{N}\s\p{Cc}]/u.test(key),
+  };
+  const rules = document.querySelectorAll("#" + CSS.escape(input.dataset.rules) + " [data-rule]");
+  const show = () => {
+    for (const rule of rules) {
+      rule.classList.toggle("met", met[rule.dataset.rule](input.value));
+    }
+  };
+  input.addEventListener("input", show);
+  show();
 })();

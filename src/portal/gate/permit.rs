@@ -127,6 +127,11 @@ impl SignedIn {
         self.account.role == Role::Admin
     }
 
+    /// The permit of an administrator, if the account is one.
+    pub(in crate::portal) fn administrator(&self) -> Option<Administrator> {
+        self.is_administrator().then(|| Administrator { who: self.clone() })
+    }
+
     /// The permit to see another data type, if the account has it.
     pub(in crate::portal) fn may_see(&self, data_type: DataType) -> Option<May<See>> {
         let may = self.account.access(data_type).see;

@@ -1,4 +1,4 @@
-//! The verdict on a backup, and the deletion that follows it.
+//! The deletion that follows a verdict.
 //!
 //! Nothing is deleted from here, and nothing that was asked for goes unwritten: a deletion begins
 //! with a verdict that was made at that moment, the administrator's password, a line in the audit
@@ -11,26 +11,15 @@ use super::{
 use crate::{
     audit::Action,
     backup::{
-        Readability, State, UploadId, Verdict,
-        examined::RULES,
+        State, UploadId,
         history::{Event, What},
         retention::{Deletion, Status, Step},
-        verdict::{Facts, Override, Point},
+        verdict::{Override, Point},
     },
     config::Secret,
     portal::{errors::Error, request::Request},
-    store::{backups::Backup, receipts::Receipt},
+    store::backups::Backup,
 };
-
-/// What was looked up about a backup, and the verdict on it.
-pub(in crate::portal) struct Looked {
-    /// The verdict.
-    pub(in crate::portal) verdict: Verdict,
-    /// How readable its media are; nothing is known of one that is not stored.
-    pub(in crate::portal) readability: Readability,
-    /// Its receipt, if it has one.
-    pub(in crate::portal) receipt: Option<Receipt>,
-}
 
 /// What came of pressing *Delete from maaiiconnect*.
 pub(in crate::portal) enum Pressed {
@@ -55,31 +44,6 @@ pub(in crate::portal) enum Outcome {
 }
 
 impl SignedIn {
-    /// The verdict on a backup, as everything is now, with what it is made from.
-    pub(in crate::portal) async fn judge(&self, backup: &Backup) -> Result<Looked, Error> {
-        let store = &self.gate.store;
-        let (readability, nodes, receipt) = if backup.state == State::Stored {
-            (
-                Some(store.readability(&backup.job, RULES).await?),
-                store.nodes_with(&backup.upload).await?,
-                store.receipt(&backup.upload).await?,
-            )
-        } else {
-            (None, None, None)
-        };
-        let verdict = Verdict::of(&Facts {
-            state: backup.state,
-            progress: &backup.progress,
-            findings: &backup.findings,
-            kept: self.gate.watched.archives.look(backup),
-            readability: readability.as_ref(),
-            nodes,
-            receipt: receipt.as_ref().map(|receipt| receipt.number),
-            overrides: &backup.overrides,
-        });
-        Ok(Looked { verdict, readability: readability.unwrap_or_default(), receipt })
-    }
-
     /// Why maaiiconnect cannot be asked now, if so.
     pub(in crate::portal) fn connector_trouble(&self) -> Option<String> {
         self.gate.watched.connector.as_ref().and_then(|it| it.trouble.borrow().clone())

@@ -1,24 +1,39 @@
-//! The Backup Log and what is on the shelves as a whole: for everybody who is
-//! signed in, for it tells of backups and not of people.
+//! Backups and what is on the shelves as a whole: for everybody who is signed in, for it tells of
+//! backups and not of people. What names files is for administrators.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures_util::Stream;
 
-use super::permit::SignedIn;
+use super::{
+    lock,
+    permit::{Administrator, SignedIn},
+};
 use crate::{
     accounts::DataType,
     audit::Action,
-    backup::{JobId, State, UploadId},
+    backup::{
+        BackupName, JobId, State, UploadId,
+        usual::{self, LIKE},
+    },
     portal::{Arriving, errors::Error, request::Request},
+    receipt::listing::{self, Place},
     store::{
         self,
-        backups::{Backup, LogPage},
-        browse::{Position, Query, Total},
+        backups::Backup,
+        browse::{Query, Total},
         receipts::Receipt,
     },
 };
+
+/// An upload that is on its way.
+pub(in crate::portal) struct OnItsWay {
+    /// The upload.
+    pub(in crate::portal) upload: Arriving,
+    /// How large those before it were, if there were enough of them.
+    pub(in crate::portal) usual_bytes: Option<u64>,
+}
 
 /// A receipt that may be taken away.
 pub(in crate::portal) struct TakenReceipt {
@@ -37,32 +52,20 @@ impl TakenReceipt {
 }
 
 impl SignedIn {
-    /// A page of the Backup Log.
-    pub(in crate::portal) async fn backup_log(
-        &self,
-        request: &Request,
-        position: &Position,
-        limit: u16,
-    ) -> Result<LogPage, Error> {
-        self.write_down(request, Action::List, "/retention/backups", None).await?;
-        Ok(self.gate.store.backup_log(position, limit).await?)
-    }
-
-    /// The newest lines of the Backup Log, for the overview.
-    pub(in crate::portal) async fn newest_backups(&self, limit: u16) -> Result<Vec<Backup>, Error> {
-        Ok(self.gate.store.backup_log(&Position::First, limit).await?.lines)
-    }
-
     /// The backup of an upload, or of a job: then the one that counts of its uploads.
     pub(in crate::portal) async fn backup(
         &self,
         request: &Request,
         id: &str,
     ) -> Result<Backup, Error> {
+        self.write_down(request, Action::View, request.path(), None).await?;
+        self.found(id).await
+    }
+
+    async fn found(&self, id: &str) -> Result<Backup, Error> {
         let (Ok(upload), Ok(job)) = (id.parse::<UploadId>(), id.parse::<JobId>()) else {
             return Err(Error::NotFound);
         };
-        self.write_down(request, Action::View, request.path(), None).await?;
         if let Some(backup) = self.gate.store.backup(&upload).await? {
             return Ok(backup);
         }
@@ -106,14 +109,45 @@ impl SignedIn {
         Ok(self.gate.store.count_brought(&backup.job).await?)
     }
 
-    /// Backups that are under way.
-    pub(in crate::portal) async fn unfinished(&self) -> Result<Vec<Backup>, Error> {
-        Ok(self.gate.store.unfinished_backups().await?)
+    /// Those before a backup of the same service that are stored, the newest first: what is usual.
+    pub(in crate::portal) async fn before(&self, backup: &Backup) -> Result<Vec<Backup>, Error> {
+        let Backup { service, taken, .. } = backup;
+        Ok(self.gate.store.stored_before(service, *taken, LIKE).await?)
     }
 
-    /// Uploads that are on their way.
-    pub(in crate::portal) fn arriving(&self) -> Arc<Vec<Arriving>> {
-        self.gate.arriving()
+    /// Backups that are under way.
+    pub(in crate::portal) async fn unfinished(&self) -> Result<Vec<Backup>, Error> {
+        let unfinished = self.gate.store.unfinished_backups().await?;
+        let storing = unfinished.iter().filter(|backup| backup.state == State::Storing);
+        let done = storing.map(|backup| (backup.upload.clone(), backup.progress.bytes_done));
+        lock(&self.gate.paces).note(self.gate.now(), done);
+        Ok(unfinished)
+    }
+
+    /// How many bytes a second are being stored of a backup under way, as of the last looks.
+    pub(in crate::portal) fn bytes_per_second(&self, upload: &UploadId) -> Option<u64> {
+        lock(&self.gate.paces).bytes_per_second(upload)
+    }
+
+    /// Uploads that are on their way, with how large those before them were.
+    pub(in crate::portal) async fn on_their_way(&self) -> Result<Vec<OnItsWay>, Error> {
+        let mut all = Vec::new();
+        for upload in self.gate.arriving().iter() {
+            let name = upload.file.parse::<BackupName>().ok();
+            let usual_bytes = match name.filter(|_| !upload.interrupted) {
+                Some(name) => self.usual_bytes(&name).await?,
+                None => None,
+            };
+            all.push(OnItsWay { upload: upload.clone(), usual_bytes });
+        }
+        Ok(all)
+    }
+
+    async fn usual_bytes(&self, name: &BackupName) -> Result<Option<u64>, Error> {
+        let store = &self.gate.store;
+        let before = store.stored_before(&name.service, name.taken, LIKE).await?;
+        let sizes: Vec<u64> = before.iter().map(|backup| backup.size_bytes).collect();
+        Ok(usual::usual(&sizes))
     }
 
     /// How many records, or people, there are of each data type that the account may see.
@@ -128,5 +162,29 @@ impl SignedIn {
             }
         }
         Ok(totals)
+    }
+}
+
+impl Administrator {
+    /// A backup with a page of its entries, as its receipt names them; without one where there is no
+    /// receipt. Names of files may tell of people.
+    pub(in crate::portal) async fn entries(
+        &self,
+        request: &Request,
+        id: &str,
+        place: Place,
+        limit: usize,
+    ) -> Result<(Backup, Option<listing::Page>), Error> {
+        let detail = Some("names of its files".to_owned());
+        self.who.write_down(request, Action::View, request.path(), detail).await?;
+        let (backup, store) = (self.who.found(id).await?, &self.who.gate.store);
+        let Some(receipt) = store.receipt(&backup.upload).await? else { return Ok((backup, None)) };
+        match listing::page(store, &receipt, place, limit).await {
+            Ok(page) => Ok((backup, Some(page))),
+            Err(listing::Error::Store(error)) => Err(error.into()),
+            Err(listing::Error::Place(_)) => {
+                Err(Error::Input("That is not a place in this list.".into()))
+            }
+        }
     }
 }

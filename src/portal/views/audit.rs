@@ -198,7 +198,10 @@ fn place(path: &str) -> String {
         ["accounts" | "activate", ..] => "An account".into(),
         ["audit"] => "Audit log".into(),
         ["retention", "backups"] => "Backup Log".into(),
+        ["retention", "log.csv" | "log.json"] => "Backup Log, exported".into(),
         ["retention", "backups", _] => "A backup".into(),
+        ["retention", "backups", _, "entries"] => "A backup: its entries".into(),
+        ["retention", "backups", _, "receipt", ..] => "A backup: its receipt".into(),
         ["records" | "conversations", view] => title(view).into(),
         ["records", view, _, "medium" | "download"] => format!("{}: a file", title(view)),
         ["records", view, ..] => format!("{}: a record", title(view)),
@@ -226,6 +229,8 @@ fn action(action: Action) -> (&'static str, &'static str) {
         Action::DeletionBegun => ("bad", "Delete from maaiiconnect"),
         Action::DeletionFailed => ("bad", "Deletion failed"),
         Action::DeletionCompleted => ("bad", "Deleted from maaiiconnect"),
+        Action::SettingsChanged => ("fair", "Changed settings"),
+        Action::ConfigurationTested => ("plain", "Tested configuration"),
     }
 }
 
@@ -268,6 +273,8 @@ mod tests {
             ("/records/voicemails/a%231", "Voicemail: a record"),
             ("/records/voicemails/a%231/medium", "Voicemail: a file"),
             ("/retention/backups/0", "A backup"),
+            ("/retention/backups/0/entries", "A backup: its entries"),
+            ("/retention/log.csv", "Backup Log, exported"),
             ("/records/nonsense", "Unknown view"),
         ] {
             assert_eq!(place(path), expected, "{path}");

@@ -1,18 +1,31 @@
 //! A backup in one line: maaiiconnect's words for where it stands, and ours for
 //! the condition of the data here.
 
+use super::progress;
 use crate::{
-    backup::{Progress, State, retention::Status},
+    backup::{
+        BackupName, Condition, State,
+        retention::Status,
+        verdict::{Answer, Kept, Nodes},
+    },
     portal::{
-        Arriving,
-        cells::{Cell, Head, Line, Nothing, Table, count, counted, size},
+        cells::{Cell, Head, Line, Nothing, Table, count, counted, shorten, size},
+        gate::{Judged, OnItsWay, SignedIn},
         zone::Zone,
     },
     store::backups::Backup,
 };
 
-/// Our words for the condition of the data here, and how good that is.
-pub(super) fn condition(backup: &Backup) -> (&'static str, String) {
+/// How much of a reason a line shows, in characters.
+const REASON_CHARS: usize = 160;
+
+/// Where the page of a backup is.
+pub(super) fn path(backup: &Backup) -> String {
+    format!("/retention/backups/{}", backup.upload)
+}
+
+/// What became of an upload here, without the verdict on it, and how good that is.
+pub(super) fn outcome(backup: &Backup) -> (&'static str, String) {
     match backup.state {
         State::Stored if backup.is_only_copy() => ("good", "Only copy".into()),
         State::Stored if !backup.findings.is_empty() => ("fair", "Stored, with findings".into()),
@@ -25,18 +38,25 @@ pub(super) fn condition(backup: &Backup) -> (&'static str, String) {
     }
 }
 
-/// What is left to be done, in words.
-pub(super) fn progress_text(progress: &Progress) -> String {
-    match (progress.bytes_done, progress.bytes_total) {
-        (_, 0) => "being opened".to_owned(),
-        (done, total) => format!("{} of {}", size(done), size(total)),
+/// What a backup may be pressed for in maaiiconnect's log, by this verdict.
+pub(super) fn button(who: &SignedIn, status: Status, safe: bool) -> Option<&'static str> {
+    match status {
+        _ if !safe || !who.is_administrator() => None,
+        Status::Uploaded => Some("Delete from maaiiconnect"),
+        Status::Failed => Some("Try again"),
+        Status::Uploading | Status::Deleting | Status::Completed => None,
     }
 }
 
 /// The Backup Log's table, with uploads on their way above what has arrived.
-pub(super) fn table(arriving: &[Arriving], backups: &[Backup], zone: &Zone) -> Table {
-    let mut lines: Vec<Line> = arriving.iter().map(|upload| arriving_line(upload, zone)).collect();
-    lines.extend(backups.iter().map(|backup| line(backup, zone)));
+pub(super) fn table<'a>(
+    who: &SignedIn,
+    coming: impl IntoIterator<Item = &'a OnItsWay>,
+    backups: &[Judged],
+    zone: &Zone,
+) -> Table {
+    let mut lines: Vec<Line> = coming.into_iter().map(|upload| coming_line(upload, zone)).collect();
+    lines.extend(backups.iter().map(|judged| line(who, judged, zone)));
     Table {
         caption: "Backup Log".into(),
         heads: vec![
@@ -59,7 +79,8 @@ pub(super) fn table(arriving: &[Arriving], backups: &[Backup], zone: &Zone) -> T
     }
 }
 
-fn line(backup: &Backup, zone: &Zone) -> Line {
+fn line(who: &SignedIn, judged: &Judged, zone: &Zone) -> Line {
+    let backup = &judged.backup;
     let files = match backup.progress.entries_total {
         0 => Cell::Empty,
         files => Cell::Number(count(files)),
@@ -67,40 +88,123 @@ fn line(backup: &Backup, zone: &Zone) -> Line {
     let here = match backup.state {
         State::Storing => Cell::Bar {
             id: backup.upload.to_string(),
-            percent: backup.progress.percent(),
-            text: progress_text(&backup.progress),
+            what: "Being stored",
+            percent: Some(backup.progress.percent()),
+            text: progress::storing(&backup.progress, who.bytes_per_second(&backup.upload)),
         },
-        _ => {
-            let (tone, text) = condition(backup);
-            Cell::Badge { tone, text }
-        }
+        _ => Cell::Judged {
+            tone: tone(judged),
+            text: judged.condition().words().to_owned(),
+            notes: notes(judged),
+        },
+    };
+    let status = backup.retention_status();
+    let safe = backup.state == State::Stored && judged.looked.verdict.is_safe();
+    let text = status.words().to_owned();
+    let status = match button(who, status, safe) {
+        Some(label) => Cell::Press { text, href: format!("{}/delete", path(backup)), label },
+        None => Cell::Text(text),
     };
     Line {
-        href: format!("/retention/backups/{}", backup.upload),
+        href: path(backup),
         cells: vec![
             Cell::When(zone.show(backup.taken)),
             Cell::Text(backup.file.clone()),
             Cell::Number(size(backup.size_bytes)),
             files,
-            Cell::Text(backup.retention_status().words().into()),
+            status,
             here,
         ],
     }
 }
 
-/// How much of an upload has arrived, in words.
-pub(super) fn so_far(upload: &Arriving) -> String {
-    format!("{} so far", size(upload.size_bytes))
+/// How good the condition of a backup's data is.
+fn tone(judged: &Judged) -> &'static str {
+    let refused = judged.looked.verdict.points().iter().any(|point| point.answer == Answer::No);
+    match judged.condition() {
+        Condition::Rejected => "bad",
+        Condition::OnlyCopy if refused => "bad",
+        Condition::Safe | Condition::OnlyCopy => "good",
+        Condition::NotYet if refused => "fair",
+        Condition::Waiting => "fair",
+        Condition::NotYet | Condition::Received | Condition::Storing => "busy",
+        Condition::Replaced => "plain",
+    }
 }
 
-fn arriving_line(upload: &Arriving, zone: &Zone) -> Line {
-    let arrived = size(upload.size_bytes);
-    let here = if upload.interrupted {
-        Cell::Badge { tone: "fair", text: format!("Interrupted at {arrived}") }
-    } else {
-        Cell::Live { id: upload.file.clone(), text: so_far(upload) }
+/// What there is to say about the condition of a backup's data.
+fn notes(judged: &Judged) -> Vec<String> {
+    let mut notes = Vec::new();
+    let backup = &judged.backup;
+    match (reasons(judged).as_slice(), backup.state) {
+        ([], _) => {}
+        ([only], _) => notes.push(shorten(only.clone(), REASON_CHARS)),
+        ([first, more @ ..], _) => {
+            let more = counted(u64::try_from(more.len()).unwrap_or(0), "reason", "reasons");
+            notes.push(format!("{} And {more} more.", shorten(first.clone(), REASON_CHARS)));
+        }
+    }
+    if backup.state == State::Stored {
+        notes.push(kept(judged.looked.nodes, judged.looked.kept, findings(backup)));
+    }
+    notes
+}
+
+/// Everything that stands in the way of a backup.
+pub(super) fn reasons(judged: &Judged) -> Vec<String> {
+    let backup = &judged.backup;
+    let rejected = backup.rejection.as_ref().map(|reason| reason.sentence.clone());
+    let waiting = backup.waiting.as_ref().map(|reason| reason.sentence.clone());
+    match backup.state {
+        State::Stored => {
+            judged.looked.verdict.in_the_way().map(|point| point.sentence.clone()).collect()
+        }
+        State::Rejected => rejected.into_iter().collect(),
+        State::Waiting => waiting.into_iter().collect(),
+        State::Arriving | State::Arrived | State::Claimed | State::Storing => Vec::new(),
+    }
+}
+
+/// How many cases were found of all kinds.
+pub(super) fn findings(backup: &Backup) -> u64 {
+    backup.findings.iter().map(|(_, finding)| finding.count).sum()
+}
+
+/// What became of the archive, in a word.
+pub(super) fn archive(kept: Kept) -> &'static str {
+    match kept {
+        Kept::Here => "kept",
+        Kept::Removed => "removed",
+        Kept::Missing => "missing",
+    }
+}
+
+fn kept(nodes: Option<Nodes>, kept: Kept, findings: u64) -> String {
+    let on = match nodes {
+        Some(Nodes { have_it, all }) => format!("Stored on {have_it} of {all}"),
+        None => "Stored on an unknown number of nodes".to_owned(),
     };
-    let name = upload.file.parse::<crate::backup::BackupName>().ok();
+    let found = match findings {
+        0 => "no findings".to_owned(),
+        found => counted(found, "finding", "findings"),
+    };
+    format!("{on}, archive {}, {found}", archive(kept))
+}
+
+fn coming_line(coming: &OnItsWay, zone: &Zone) -> Line {
+    let upload = &coming.upload;
+    let here = if upload.interrupted {
+        let text = format!("Interrupted at {}", size(upload.size_bytes));
+        Cell::Badge { tone: "fair", text }
+    } else {
+        Cell::Bar {
+            id: upload.file.clone(),
+            what: "On its way",
+            percent: progress::percent(coming),
+            text: progress::uploading(coming),
+        }
+    };
+    let name = upload.file.parse::<BackupName>().ok();
     Line {
         href: String::new(),
         cells: vec![
@@ -124,7 +228,7 @@ pub(super) struct Attention {
 
 /// What of a backup calls for somebody's attention.
 pub(super) fn attention(backup: &Backup, zone: &Zone) -> Option<Attention> {
-    let href = format!("/retention/backups/{}", backup.upload);
+    let href = path(backup);
     let name = format!("Backup of {} from {}", zone.show(backup.taken).date, backup.service);
     match backup.state {
         State::Waiting => Some(Attention {
@@ -145,11 +249,7 @@ pub(super) fn attention(backup: &Backup, zone: &Zone) -> Option<Attention> {
                 tone: "fair",
                 title: format!(
                     "{name}: stored with {}",
-                    counted(
-                        backup.findings.iter().map(|(_, f)| f.count).sum(),
-                        "finding",
-                        "findings"
-                    )
+                    counted(findings(backup), "finding", "findings")
                 ),
                 text: kinds.collect::<Vec<_>>().join(" "),
                 href,
@@ -159,46 +259,24 @@ pub(super) fn attention(backup: &Backup, zone: &Zone) -> Option<Attention> {
     }
 }
 
-/// Changes whenever what a page shows of backups under way is out of date, but
-/// for bars and sizes, which a script keeps up to date.
-pub(super) fn signature(arriving: &[Arriving], unfinished: &[Backup]) -> String {
-    use sha2::{Digest, Sha256};
-    let mut digest = Sha256::new();
-    for upload in arriving {
-        digest.update(&upload.file);
-        digest.update([0, u8::from(upload.interrupted)]);
-    }
-    digest.update([1]);
-    for backup in unfinished {
-        digest.update(backup.upload.as_str());
-        digest.update(backup.state.as_str());
-    }
-    hex::encode(&digest.finalize()[..8])
-}
-
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
 
     #[test]
-    fn a_page_is_out_of_date_once_an_upload_moves_on() {
-        let upload = |size_bytes, interrupted| Arriving {
-            file: "a.zip".into(),
-            size_bytes,
-            since: Timestamp::UNIX_EPOCH,
-            interrupted,
-        };
-        let signatures = [
-            signature(&[], &[]),
-            signature(&[upload(1, false)], &[]),
-            signature(&[upload(1, true)], &[]),
-        ];
-        assert_eq!(signatures[1], signature(&[upload(2, false)], &[]));
-        for (index, one) in signatures.iter().enumerate() {
-            assert!(signatures[index + 1..].iter().all(|other| other != one));
+    fn where_a_backup_is_kept_is_said_in_a_line() {
+        let on = |have_it, all| Some(Nodes { have_it, all });
+        for (nodes, archive, found, expected) in [
+            (on(1, 2), Kept::Here, 0, "Stored on 1 of 2, archive kept, no findings"),
+            (on(2, 2), Kept::Removed, 1, "Stored on 2 of 2, archive removed, 1 finding"),
+            (
+                None,
+                Kept::Missing,
+                2000,
+                "Stored on an unknown number of nodes, archive missing, 2,000 findings",
+            ),
+        ] {
+            assert_eq!(kept(nodes, archive, found), expected);
         }
-        assert_eq!(progress_text(&Progress::default()), "being opened");
     }
 }

@@ -1,22 +1,26 @@
-//! The Backup Log, a page for each backup, and how far those under way are.
+//! The page of a backup.
 
 use std::collections::BTreeMap;
 
 use askama::Template;
-use serde::Serialize;
 use warp::reply::Response;
 
 use super::{
-    ask, backup_line,
+    backup_line,
     deletion::{self, Standing},
-    receipt,
+    progress, receipt,
 };
 use crate::{
     accounts::DataType,
-    backup::{Readability, State, examined::DamagedMedium, retention::Status},
+    backup::{
+        Progress, Readability, State,
+        examined::DamagedMedium,
+        retention::Status,
+        usual::{self, Compared, Off},
+    },
     portal::{
         answer,
-        cells::{Pager, Table, count, counted, size},
+        cells::{Table, count, size},
         errors::Error,
         gate::{Looked, SignedIn},
         request::Request,
@@ -26,21 +30,6 @@ use crate::{
     records::Dataset,
     store::backups::Backup,
 };
-
-/// How many backups a page of the log has.
-const SIZE: u16 = 30;
-/// How often browsers without scripts load a page again while something is under way.
-const REFRESH_SECONDS: u32 = 5;
-
-#[derive(Template)]
-#[template(path = "backups.html", config = "src/portal/askama.toml")]
-struct LogPage {
-    shell: Shell,
-    table: Table,
-    pager: Pager,
-    /// Watched by the script; empty where nothing is under way.
-    signature: String,
-}
 
 #[derive(Template)]
 #[template(path = "backup.html", config = "src/portal/askama.toml")]
@@ -57,6 +46,7 @@ struct BackupPage {
     condition: String,
     verdict: deletion::Shown,
     reason: String,
+    is_storing: bool,
     percent: Option<u8>,
     progress_text: String,
     upload: String,
@@ -70,7 +60,6 @@ struct BackupPage {
     sha256: String,
     repeats: u32,
     counts: Vec<Count>,
-    media: String,
     media_size: String,
     findings: Vec<Found>,
     receipt: Option<receipt::Shown>,
@@ -82,10 +71,14 @@ struct BackupPage {
     has_siblings: bool,
 }
 
-/// How many records of a dataset a backup held.
+/// How many records of a dataset a backup held, and those before it.
 struct Count {
     name: &'static str,
     delivered: String,
+    before: String,
+    median: String,
+    /// Whether that is far off, in words.
+    off: &'static str,
     new: String,
     /// The view, filtered by this backup, where the account may see it.
     href: Option<String>,
@@ -106,97 +99,34 @@ struct Found {
     more: u64,
 }
 
-#[derive(Serialize)]
-struct Progress<'a> {
-    signature: String,
-    bars: Vec<Bar<'a>>,
-}
-
-#[derive(Serialize)]
-struct Bar<'a> {
-    id: &'a str,
-    /// Nothing where the whole is not known, as of an upload on its way.
-    percent: Option<u8>,
-    text: String,
-}
-
-/// The Backup Log.
-pub(in crate::portal) async fn log(who: SignedIn, request: Request) -> Result<Response, Error> {
-    let zone = Zone::of(&request);
-    let position = ask::position(&request)?;
-    let page = who.backup_log(&request, &position, SIZE).await?;
-    let (arriving, unfinished) = (who.arriving(), who.unfinished().await?);
-    let (previous, next) = (page.previous.as_ref(), page.next.as_ref());
-    let is_first = previous.is_none();
-    let shown = if is_first { &arriving[..] } else { &[] };
-    let path = "/retention/backups";
-    let mut shell = Shell::new(&who, &request, Here::Backups, "Backup Log");
-    shell.refresh_seconds = refresh(&arriving, &unfinished);
-    answer::page(&LogPage {
-        table: backup_line::table(shown, &page.lines, &zone),
-        pager: ask::pager(previous, next, |place| ask::address(path, [], place)),
-        signature: watched(&arriving, &unfinished),
-        shell,
-    })
-}
-
-/// How far backups under way are, for the script. It names no person and is asked
-/// every second, so it is not in the audit log.
-pub(in crate::portal) async fn progress(
-    who: SignedIn,
-    _request: Request,
-) -> Result<Response, Error> {
-    let (arriving, unfinished) = (who.arriving(), who.unfinished().await?);
-    let stored = unfinished.iter().map(|backup| Bar {
-        id: backup.upload.as_str(),
-        percent: Some(backup.progress.percent()),
-        text: backup_line::progress_text(&backup.progress),
-    });
-    let uploads = arriving.iter().filter(|upload| !upload.interrupted);
-    let uploads = uploads.map(|upload| Bar {
-        id: &upload.file,
-        percent: None,
-        text: backup_line::so_far(upload),
-    });
-    let progress = Progress {
-        signature: watched(&arriving, &unfinished),
-        bars: stored.chain(uploads).collect(),
-    };
-    let json = serde_json::to_string(&progress).map_err(|error| Error::Input(error.to_string()))?;
-    Ok(answer::json(json))
-}
-
 /// The page of one backup.
 pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<Response, Error> {
     let zone = Zone::of(&request);
     let backup = who.backup(&request, request.capture(0)).await?;
-    let siblings = who.siblings(&backup).await?;
-    let is_stored = backup.state == State::Stored;
-    let Looked { verdict, readability, receipt } = who.judge(&backup).await?;
-    let brought = if is_stored { who.brought(&backup).await? } else { BTreeMap::new() };
+    let siblings = who.judge_all(who.siblings(&backup).await?).await?;
+    let Looked { verdict, readability, receipt, .. } = who.judge(&backup).await?;
+    let counts = counts(&who, &backup).await?;
     // Names of files may tell of people, so only administrators see them.
     let damaged = if who.is_administrator() { readability.examples.clone() } else { Vec::new() };
-    let (tone, condition) = backup_line::condition(&backup);
+    let (tone, condition) = backup_line::outcome(&backup);
     let busy = !backup.state.is_final();
-    let unfinished = if busy { std::slice::from_ref(&backup) } else { &[] };
+    let under_way = (who.on_their_way().await?, who.unfinished().await?);
     let mut shell = Shell::new(&who, &request, Here::Backups, backup.file.clone());
-    shell.refresh_seconds = busy.then_some(REFRESH_SECONDS);
+    shell.refresh_seconds = busy.then_some(progress::REFRESH_SECONDS);
     answer::page(&BackupPage {
         shell,
         cloud_status: backup.retention_status().words(),
-        path: format!("/retention/backups/{}", backup.upload),
+        path: backup_line::path(&backup),
         about: about(&backup),
         standing: Standing::new(&who, &backup, &verdict, &zone),
         tone,
         condition,
         verdict: deletion::Shown::new(&verdict, who.is_administrator()),
         reason: reason(&backup),
-        percent: (backup.state == State::Storing).then(|| backup.progress.percent()),
-        progress_text: backup_line::progress_text(&backup.progress),
-        signature: watched(&who.arriving(), &who.unfinished().await?)
-            .chars()
-            .filter(|_| !unfinished.is_empty())
-            .collect(),
+        is_storing: backup.state == State::Storing,
+        percent: Some(backup.progress.percent()),
+        progress_text: progress::storing(&backup.progress, who.bytes_per_second(&backup.upload)),
+        signature: if busy { progress::watched(&under_way.0, &under_way.1) } else { String::new() },
         taken: zone.show(backup.taken),
         arrived: zone.show(backup.arrived),
         changed: zone.show(backup.changed),
@@ -208,8 +138,7 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         },
         sha256: backup.sha256.clone().unwrap_or_default(),
         repeats: backup.repeats,
-        counts: if is_stored { counts(&who, &backup, &brought) } else { Vec::new() },
-        media: counted(backup.progress.media, "file", "files"),
+        counts,
         media_size: size(backup.progress.media_bytes),
         findings: findings(&who, &backup),
         receipt: receipt.map(|receipt| receipt::Shown::new(&receipt, &who, &zone)),
@@ -221,25 +150,12 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         },
         damaged,
         has_siblings: !siblings.is_empty(),
-        siblings: backup_line::table(&[], &siblings, &zone),
+        siblings: backup_line::table(&who, [], &siblings, &zone),
         upload: backup.upload.to_string(),
         job: backup.job.to_string(),
         service: backup.service.clone(),
         file: backup.file,
     })
-}
-
-/// After how many seconds a page is loaded again where there are no scripts.
-pub(super) fn refresh(arriving: &[crate::portal::Arriving], unfinished: &[Backup]) -> Option<u32> {
-    (!watched(arriving, unfinished).is_empty()).then_some(REFRESH_SECONDS)
-}
-
-/// What the script watches; empty where nothing is under way.
-pub(super) fn watched(arriving: &[crate::portal::Arriving], unfinished: &[Backup]) -> String {
-    if arriving.is_empty() && unfinished.is_empty() {
-        return String::new();
-    }
-    backup_line::signature(arriving, unfinished)
 }
 
 fn about(backup: &Backup) -> String {
@@ -294,21 +210,41 @@ fn readable(found: &Readability) -> String {
     parts.map(|(media, words)| format!("{} {words}", count(*media))).collect::<Vec<_>>().join(", ")
 }
 
-fn counts(who: &SignedIn, backup: &Backup, brought: &BTreeMap<String, u64>) -> Vec<Count> {
-    let delivered = |dataset: Dataset| backup.progress.records.get(dataset.as_str()).copied();
+/// What a stored backup held, beside those before it.
+async fn counts(who: &SignedIn, backup: &Backup) -> Result<Vec<Count>, Error> {
+    if backup.state != State::Stored {
+        return Ok(Vec::new());
+    }
+    let (brought, before) = (who.brought(backup).await?, who.before(backup).await?);
+    let before: Vec<Progress> = before.into_iter().map(|backup| backup.progress).collect();
+    let compared: BTreeMap<_, _> = usual::records(&backup.progress, &before).into_iter().collect();
     let each = Dataset::ALL.into_iter().filter_map(|dataset| {
-        let delivered = delivered(dataset)?;
+        let compared = compared.get(dataset.as_str())?;
         let data_type = DataType::of(dataset);
         let new = brought.get(dataset.as_str()).copied().unwrap_or(0);
         let may = who.account().access(data_type).see && new > 0;
-        Some(Count {
-            name: dataset_title(dataset),
-            delivered: count(delivered),
-            new: count(new),
-            href: may.then(|| format!("/records/{}?backup={}", data_type.as_str(), backup.job)),
-        })
+        let href = may.then(|| format!("/records/{}?backup={}", data_type.as_str(), backup.job));
+        Some(Count { new: count(new), href, ..Count::new(dataset_title(dataset), *compared) })
     });
-    each.collect()
+    let mut counts: Vec<Count> = each.collect();
+    let media: Vec<u64> = before.iter().map(|progress| progress.media).collect();
+    counts.push(Count::new("Media", Compared::new(backup.progress.media, &media)));
+    Ok(counts)
+}
+
+impl Count {
+    fn new(name: &'static str, compared: Compared) -> Self {
+        let number = |number: Option<u64>| number.map_or_else(String::new, count);
+        Self {
+            name,
+            delivered: count(compared.here),
+            before: number(compared.before),
+            median: number(compared.median),
+            off: compared.off.map_or("", Off::words),
+            new: String::new(),
+            href: None,
+        }
+    }
 }
 
 /// What happened to it, the newest first. Who, and why, only as far as everybody may know.

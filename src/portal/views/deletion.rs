@@ -3,7 +3,7 @@
 use askama::Template;
 use warp::reply::Response;
 
-use super::{backups::dataset_title, sign_in};
+use super::{backup_line, backups::dataset_title, sign_in};
 use crate::{
     backup::{
         Verdict,
@@ -119,16 +119,11 @@ impl Standing {
         });
         let held_up = || who.connector_trouble().filter(|_| status == Status::Deleting);
         let why = why.or_else(held_up);
-        let may = who.is_administrator() && verdict.is_safe();
         Self {
             status,
             asked: backup.deletion.as_ref().map(asked),
             why: why.unwrap_or_default(),
-            button: match status {
-                Status::Uploaded if may => Some("Delete from maaiiconnect"),
-                Status::Failed if may => Some("Try again"),
-                _ => None,
-            },
+            button: backup_line::button(who, status, verdict.is_safe()),
             by_hand: status == Status::Deleting && who.is_administrator() && !who.has_connector(),
         }
     }
@@ -228,7 +223,7 @@ async fn show(
     answer::page(&DeletePage {
         shell: Shell::new(who, request, Here::Backups, "Delete from maaiiconnect"),
         objection,
-        path: format!("/retention/backups/{}", backup.upload),
+        path: backup_line::path(&backup),
         taken: Zone::of(request).show(backup.taken),
         verdict: Shown::new(&verdict, false),
         deleted: held(true),

@@ -5,7 +5,7 @@ use warp::reply::Response;
 
 use super::{
     backup_line::{self, Attention},
-    backups,
+    progress,
 };
 use crate::{
     accounts::DataType,
@@ -53,7 +53,7 @@ struct Tile {
 pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<Response, Error> {
     let zone = Zone::of(&request);
     let mut newest = who.newest_backups(LOOKED_THROUGH).await?;
-    let (arriving, unfinished) = (who.arriving(), who.unfinished().await?);
+    let (coming, unfinished) = (who.on_their_way().await?, who.unfinished().await?);
     let totals = who.totals().await?;
     let mut attention: Vec<Attention> =
         newest.iter().filter_map(|backup| backup_line::attention(backup, &zone)).collect();
@@ -63,6 +63,7 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
     let stored = |backup: &&Backup| backup.state == State::Stored;
     let last_stored = newest.iter().filter(stored).map(|backup| backup.taken).max();
     newest.truncate(LISTED);
+    let newest = who.judge_all(newest).await?;
     let tile = |data_type: DataType| {
         let total = totals.get(&data_type)?;
         let more = if total.exact { "" } else { "+" };
@@ -74,15 +75,15 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         })
     };
     let mut shell = Shell::new(&who, &request, Here::Home, "Overview");
-    shell.refresh_seconds = backups::refresh(&arriving, &unfinished);
+    shell.refresh_seconds = progress::refresh(&coming, &unfinished);
     answer::page(&HomePage {
         greeting: who.account().display_name.clone(),
         newest: last_stored.map(|taken| zone.show(taken)),
         attention,
         more_attention,
         tiles: DataType::ALL.into_iter().filter_map(tile).collect(),
-        table: backup_line::table(&arriving, &newest, &zone),
-        signature: backups::watched(&arriving, &unfinished),
+        table: backup_line::table(&who, &coming, &newest, &zone),
+        signature: progress::watched(&coming, &unfinished),
         shell,
     })
 }

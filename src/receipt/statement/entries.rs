@@ -134,6 +134,8 @@ mod tests {
             superseded: false,
             senders: Some(Senders { authorized_keys: vec!["SHA256:x".into()], lines_by_hand: 0 }),
             archive_kept: None,
+            modes: None,
+            archive_keys: Vec::new(),
             history: Vec::new(),
             overrides: Vec::new(),
             deletion: None,

@@ -5,9 +5,7 @@ use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 use nix::unistd::geteuid;
 
 use crate::{
-    appliance,
-    config::Config,
-    setup::{archive_key, finding::Finding},
+    appliance, config::Config, settings::archive_key, setup::finding::Finding,
     sftp::account::Account,
 };
 
@@ -50,7 +48,7 @@ fn uploader(name: &str) -> Finding {
         Ok(_) => Finding::ok("sftp.user", format!("{name} can upload")),
         Err(error) => {
             let todo = "Do what it says, or name another system user.";
-            Finding::error("sftp.user", crate::trial::sentence(&error), todo)
+            Finding::error("sftp.user", crate::steps::sentence(&error), todo)
         }
     }
 }
@@ -94,11 +92,13 @@ fn secrets(directory: &Path) -> Vec<Finding> {
 
 fn archive_keys(config: &Config) -> Finding {
     let id = "Archive Key";
-    let set = "Set it with `retention setup`; it is the one that maaiiconnect has.";
+    let set = "Set it in the portal under Retention > Settings, or with `retention setup`: the one that \
+               maaiiconnect has.";
     match appliance::secrets(config).archive_keys() {
-        Err(error) => Finding::error(id, crate::trial::sentence(&error), "Do what it says."),
+        Err(error) => Finding::error(id, crate::steps::sentence(&error), "Do what it says."),
         Ok(keys) if keys.is_empty() => {
-            Finding::warning(id, "there is none: only unencrypted archives can be opened", set)
+            let said = "there is none in the file archive-keys; the portal's settings may have one";
+            Finding::warning(id, said, set)
         }
         Ok(keys) => match archive_key::objection(keys[0].reveal()) {
             Some(_) => {

@@ -59,7 +59,7 @@ impl Site {
             answers: Answers::default(),
             machine,
             existing: Existing::default(),
-            kept: Kept::default(),
+            kept: Kept { settings_key: true, ..Kept::default() },
             database: there(member(), Access::Open, None),
         }
     }
@@ -76,6 +76,7 @@ impl Site {
                 mongodb: secret("fresh-mongodb"),
                 administrator: secret("fresh-administrator"),
                 admin: secret("fresh-admin"),
+                settings_key: secret("fresh-settings-key"),
             },
         })
     }

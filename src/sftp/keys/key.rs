@@ -94,10 +94,18 @@ pub struct AuthorizedKey {
     pub comment: String,
     /// The line that sshd reads.
     #[serde(skip)]
-    pub(super) line: String,
+    pub line: String,
 }
 
+/// Begins the comment of a key that is there only while an upload is tried out.
+pub const TRIAL: &str = "retention-trial-";
+
 impl AuthorizedKey {
+    /// Whether it is there only while an upload is tried out.
+    pub fn is_trial(&self) -> bool {
+        self.comment.starts_with(TRIAL)
+    }
+
     /// Reads the one public key that `text` holds, or says why it cannot be accepted.
     pub fn parse(text: &str) -> Result<Self, KeyRefusal> {
         let line = single_line(text)?;

@@ -4,13 +4,14 @@ use bson::{Bson, DateTime, Document, doc};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Backup, Change, Error, date, from_document, to_bson};
+use super::{Backup, Change, Error, Opened, date, from_document, to_bson};
 use crate::backup::{
     Findings, JobId, Progress, Reason, RejectionCode, Senders, State, UploadId, WaitCode,
     history::{Event, What},
     retention::{Deletion, Status, Step},
     verdict::{Override, Point},
 };
+use crate::{config::Modes, settings::seal::Mark};
 
 pub(super) fn written(change: Change) -> Result<(State, Document), Error> {
     Ok(match change {
@@ -18,12 +19,14 @@ pub(super) fn written(change: Change) -> Result<(State, Document), Error> {
             State::Storing,
             doc! { "progress": to_bson(&storing.progress)?, "waiting": Bson::Null },
         ),
-        Change::Stored(stored, sha256) => (
+        Change::Stored(stored, Opened { sha256, modes, archive_keys }) => (
             State::Stored,
             doc! {
                 "progress": to_bson(&stored.progress)?,
                 "findings": to_bson(&stored.findings)?,
                 "sha256": hex::encode(sha256),
+                "modes": { "online": modes.online, "offline": modes.offline },
+                "archive_keys": to_bson(&archive_keys)?,
             },
         ),
         Change::Waiting(waiting) => (State::Waiting, doc! { "waiting": to_bson(&waiting.reason)? }),
@@ -65,11 +68,33 @@ struct Line {
     superseded: bool,
     senders: Option<Senders>,
     archive_kept: Option<bool>,
+    modes: Option<ModesLine>,
+    #[serde(default)]
+    archive_keys: Vec<Mark>,
     #[serde(default)]
     history: Vec<EventLine>,
     #[serde(default)]
     overrides: Vec<OverrideLine>,
     deletion: Option<DeletionLine>,
+}
+
+/// Modes as they are written.
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct ModesLine {
+    online: bool,
+    offline: bool,
+}
+
+impl From<Modes> for ModesLine {
+    fn from(Modes { online, offline }: Modes) -> Self {
+        Self { online, offline }
+    }
+}
+
+impl From<ModesLine> for Modes {
+    fn from(ModesLine { online, offline }: ModesLine) -> Self {
+        Self { online, offline }
+    }
 }
 
 /// An event as it is written.
@@ -162,6 +187,8 @@ pub(super) fn read(document: Document) -> Result<Backup, Error> {
         superseded: line.superseded,
         senders: line.senders,
         archive_kept: line.archive_kept,
+        modes: line.modes.map(Modes::from),
+        archive_keys: line.archive_keys,
         history: line
             .history
             .into_iter()

@@ -2,23 +2,13 @@
 
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
+use jiff::Timestamp;
 
-use super::{Backup, line::read};
+use super::{Backup, date, line::read, query::LogQuery};
 use crate::{
     backup::{JobId, State, UploadId},
-    store::{Cursor, Error, Store, browse::Position, schema},
+    store::{Cursor, Error, Store, schema},
 };
-
-/// A page of the log, the newest first.
-#[derive(Clone, Debug, Default)]
-pub struct LogPage {
-    /// Its lines.
-    pub lines: Vec<Backup>,
-    /// Where the page before it ends.
-    pub previous: Option<Cursor>,
-    /// Where the page after it begins.
-    pub next: Option<Cursor>,
-}
 
 impl Store {
     /// The backup of one upload.
@@ -64,34 +54,50 @@ impl Store {
         Ok(hidden.filter_map(|job| job.as_str().map(str::to_owned)).collect())
     }
 
-    /// A page of the log, the newest arrival first.
-    pub async fn backup_log(&self, position: &Position, limit: u16) -> Result<LogPage, Error> {
-        let backwards = matches!(position, Position::Before(_) | Position::Last);
-        let (filter, sort) = match position {
-            Position::First => (doc! {}, doc! { "_id": -1 }),
-            Position::After(cursor) => (doc! { "_id": { "$lt": &cursor.id } }, doc! { "_id": -1 }),
-            Position::Before(cursor) => (doc! { "_id": { "$gt": &cursor.id } }, doc! { "_id": 1 }),
-            Position::Last => (doc! {}, doc! { "_id": 1 }),
-        };
-        let mut lines = self.find_backups(filter, sort, i64::from(limit) + 1).await?;
-        let more = lines.len() > usize::from(limit);
-        lines.truncate(limit.into());
-        if backwards {
-            lines.reverse();
+    /// Some lines of the log from a place in it on, in the order of a walk: backwards, the nearest
+    /// comes first.
+    pub async fn log_lines(
+        &self,
+        query: &LogQuery,
+        from: Option<&Cursor>,
+        backwards: bool,
+        limit: usize,
+    ) -> Result<Vec<Backup>, Error> {
+        let mut filter = query.base();
+        if let Some(from) = from {
+            filter = doc! { "$and": [filter, query.beyond(from, backwards)] };
         }
-        let place =
-            |line: &Backup| Cursor { millis: None, name: None, id: line.upload.to_string() };
-        let (before, after) = match position {
-            Position::First => (false, more),
-            Position::After(_) => (true, more),
-            Position::Before(_) => (more, true),
-            Position::Last => (more, false),
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.find_backups(filter, query.sort(backwards), limit).await
+    }
+
+    /// How many lines there are, as far as states tell.
+    pub async fn count_log(&self, query: &LogQuery) -> Result<u64, Error> {
+        self.collection(schema::BACKUPS)
+            .count_documents(query.base())
+            .await
+            .map_err(Error::database("count the lines of the Backup Log"))
+    }
+
+    /// The last that arrived, of whatever state.
+    pub async fn newest_backups(&self, limit: u16) -> Result<Vec<Backup>, Error> {
+        self.find_backups(doc! {}, doc! { "_id": -1 }, limit.into()).await
+    }
+
+    /// Backups of a service that are stored and were made before a time, the newest first.
+    pub async fn stored_before(
+        &self,
+        service: &str,
+        made: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Backup>, Error> {
+        let filter = doc! {
+            "taken": { "$lt": date(made) },
+            "service": service,
+            "state": State::Stored.as_str(),
         };
-        Ok(LogPage {
-            previous: lines.first().filter(|_| before).map(place),
-            next: lines.last().filter(|_| after).map(place),
-            lines,
-        })
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.find_backups(filter, doc! { "taken": -1, "_id": -1 }, limit).await
     }
 
     /// Backups that somebody has to look after, the newest first: those that wait or

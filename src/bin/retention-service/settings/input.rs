@@ -4,7 +4,7 @@
 //! rest is not set.
 
 use jiff::Timestamp;
-use retention::{config::Secret, setup::archive_key};
+use retention::{config::Secret, settings::archive_key};
 use serde::{Deserialize, Serialize};
 
 use super::{Online, Sealed, Settings, Sftp};

@@ -8,7 +8,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use hyper::{Method, StatusCode};
 use retention::{
     backup::JobId,
-    trial::{Outcome, Step},
+    steps::{Outcome, Step},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};

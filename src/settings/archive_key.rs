@@ -9,6 +9,15 @@ use crate::config::Secret;
 /// The shortest key that maaiiconnect accepts, in characters.
 const MIN_CHARS: usize = 8;
 
+/// The rules, each with a name for scripts that show which are met.
+pub const RULES: [(&str, &str); 5] = [
+    ("length", "At least 8 characters"),
+    ("upper", "An upper case letter"),
+    ("lower", "A lower case letter"),
+    ("digit", "A number"),
+    ("symbol", "A symbol"),
+];
+
 /// What is wrong with a key, as a sentence; nothing where it will do.
 pub fn objection(key: &str) -> Option<String> {
     let mut missing = Vec::new();

@@ -2,12 +2,12 @@
 //!
 //! After one that failed, the others are not done, and said to be so.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cause;
 
 /// What became of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It was done.
@@ -21,7 +21,7 @@ pub enum Outcome {
 }
 
 /// One step and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// What was to be done.
     pub name: String,

@@ -1,0 +1,124 @@
+//! What is looked up about backups, and the verdict on each.
+//!
+//! A verdict is made anew whenever it is asked for, of one backup or of a page of them. For a page
+//! everything is asked for once: a log must not take thirty times as long as a line. Nothing in here
+//! may remember a verdict.
+
+use super::{Gate, permit::SignedIn};
+use crate::{
+    backup::{
+        Condition, JobId, Readability, State, UploadId, Verdict,
+        examined::RULES,
+        verdict::{Facts, Kept, Nodes},
+    },
+    portal::errors::Error,
+    store::{self, backups::Backup, receipts::Receipt},
+};
+
+/// What was looked up about a backup, and the verdict on it.
+pub(in crate::portal) struct Looked {
+    /// The verdict.
+    pub(in crate::portal) verdict: Verdict,
+    /// How readable its media are; nothing is known of one that is not stored.
+    pub(in crate::portal) readability: Readability,
+    /// Where its archive is.
+    pub(in crate::portal) kept: Kept,
+    /// Which data nodes have it, if that can be found out.
+    pub(in crate::portal) nodes: Option<Nodes>,
+    /// Its receipt, if it has one.
+    pub(in crate::portal) receipt: Option<Receipt>,
+}
+
+/// A backup with what was looked up about it.
+pub(in crate::portal) struct Judged {
+    /// The backup.
+    pub(in crate::portal) backup: Backup,
+    /// What was looked up.
+    pub(in crate::portal) looked: Looked,
+}
+
+impl Judged {
+    /// The condition of its data here.
+    pub(in crate::portal) fn condition(&self) -> Condition {
+        let Self { backup, looked } = self;
+        let (status, safe) = (backup.retention_status(), looked.verdict.is_safe());
+        Condition::of(backup.state, backup.superseded, status, safe)
+    }
+}
+
+impl SignedIn {
+    /// The verdict on a backup, as everything is now, with what it is made from.
+    pub(in crate::portal) async fn judge(&self, backup: &Backup) -> Result<Looked, Error> {
+        let gate = &self.gate;
+        if backup.state != State::Stored {
+            return Ok(gate.looked(backup, None, None, None));
+        }
+        let readability = gate.store.readability(&backup.job, RULES).await?;
+        let upload = std::slice::from_ref(&backup.upload);
+        let nodes = gate.store.nodes_with(upload).await?.remove(&backup.upload);
+        let receipt = gate.store.receipt(&backup.upload).await?;
+        Ok(gate.looked(backup, Some(readability), nodes, receipt))
+    }
+
+    /// The same of many, without naming what is damaged.
+    pub(in crate::portal) async fn judge_all(
+        &self,
+        backups: Vec<Backup>,
+    ) -> Result<Vec<Judged>, Error> {
+        Ok(self.gate.judge_all(backups).await?)
+    }
+}
+
+impl Gate {
+    pub(super) async fn judge_all(
+        &self,
+        backups: Vec<Backup>,
+    ) -> Result<Vec<Judged>, store::Error> {
+        let stored = || backups.iter().filter(|backup| backup.state == State::Stored);
+        let uploads: Vec<UploadId> = stored().map(|backup| backup.upload.clone()).collect();
+        let jobs: Vec<JobId> = stored().map(|backup| backup.job.clone()).collect();
+        if uploads.is_empty() {
+            let judged = backups.into_iter().map(|backup| {
+                let looked = self.looked(&backup, None, None, None);
+                Judged { backup, looked }
+            });
+            return Ok(judged.collect());
+        }
+        let (readabilities, nodes, receipts) = tokio::try_join!(
+            self.store.readabilities(&jobs, RULES),
+            self.store.nodes_with(&uploads),
+            self.store.receipts_of(&uploads),
+        )?;
+        let judged = backups.into_iter().map(|backup| {
+            let readability = (backup.state == State::Stored)
+                .then(|| readabilities.get(&backup.job).cloned().unwrap_or_default());
+            let nodes = nodes.get(&backup.upload).copied();
+            let receipt = receipts.get(&backup.upload).cloned();
+            let looked = self.looked(&backup, readability, nodes, receipt);
+            Judged { backup, looked }
+        });
+        Ok(judged.collect())
+    }
+
+    fn looked(
+        &self,
+        backup: &Backup,
+        readability: Option<Readability>,
+        nodes: Option<Nodes>,
+        receipt: Option<Receipt>,
+    ) -> Looked {
+        let kept = self.watched.archives.look(backup);
+        let verdict = Verdict::of(&Facts {
+            state: backup.state,
+            progress: &backup.progress,
+            findings: &backup.findings,
+            kept,
+            readability: readability.as_ref(),
+            nodes,
+            receipt: receipt.as_ref().map(|receipt| receipt.number),
+            overrides: &backup.overrides,
+        });
+        let readability = readability.unwrap_or_default();
+        Looked { verdict, readability, kept, nodes, receipt }
+    }
+}

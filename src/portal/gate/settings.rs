@@ -1,0 +1,239 @@
+//! The Settings tab: what administrators see of the settings, and how they change them.
+//!
+//! A change is in the audit log before it is made, under the names of what changes and never with a
+//! secret. It is made over the settings that were read for it; if somebody else was quicker, it is
+//! not made at all.
+
+use super::permit::Administrator;
+use crate::{
+    accounts::ADMIN,
+    audit::Action,
+    config::Secret,
+    connector::{client::SftpKey as TheirKey, telling},
+    portal::{NewDatabase, StepsToCome, errors::Error, request::Request},
+    settings::{
+        Change, Defaults, Settings, SftpKey,
+        seal::{self, Seal},
+        sheet::Sheet,
+    },
+    sftp::keys::AuthorizedKey,
+};
+
+/// The page's address, which stands in the audit log.
+const PATH: &str = "/retention/settings";
+
+/// How often a change is made anew when the node itself changed something at the same time.
+const ATTEMPTS: usize = 3;
+
+/// All that the tab shows.
+pub(in crate::portal) struct Known {
+    pub(in crate::portal) settings: Settings,
+    pub(in crate::portal) defaults: Defaults,
+    pub(in crate::portal) archive_keys: Vec<ArchiveKey>,
+    pub(in crate::portal) sheet: Sheet,
+    /// Whether settings that are secret can be set here.
+    pub(in crate::portal) can_seal: bool,
+    /// Whether maaiiconnect is told through the connector.
+    pub(in crate::portal) has_connector: bool,
+    /// Why it cannot be told, if so.
+    pub(in crate::portal) trouble: Option<String>,
+    /// What has to be set before maaiiconnect can make backups.
+    pub(in crate::portal) missing: Vec<&'static str>,
+}
+
+/// An Archive Key as the tab shows it.
+pub(in crate::portal) struct ArchiveKey {
+    /// Tells it from others; none where there is nothing to make marks with.
+    pub(in crate::portal) mark: Option<String>,
+    /// Who set it, and when; nothing of one that stands in the configuration.
+    pub(in crate::portal) set: Option<Change>,
+    /// How many backups it has opened.
+    pub(in crate::portal) opened: u64,
+    /// When the newest of them was made.
+    pub(in crate::portal) newest: Option<jiff::Timestamp>,
+}
+
+impl Administrator {
+    /// All that the tab shows.
+    pub(in crate::portal) async fn settings(&self, request: &Request) -> Result<Known, Error> {
+        self.who.write_down(request, Action::View, PATH, None).await?;
+        let gate = &self.who.gate;
+        let setting = &gate.watched.setting;
+        let settings = gate.store.settings().await?;
+        Ok(Known {
+            archive_keys: self.archive_keys(&settings).await?,
+            missing: telling::missing(&settings, &setting.defaults),
+            settings,
+            defaults: setting.defaults.clone(),
+            sheet: (setting.sheet)(),
+            can_seal: setting.seal.is_some(),
+            has_connector: self.who.has_connector(),
+            trouble: self.who.connector_trouble(),
+        })
+    }
+
+    /// The setup sheet.
+    pub(in crate::portal) async fn sheet(&self, request: &Request) -> Result<Known, Error> {
+        self.settings(request).await
+    }
+
+    async fn archive_keys(&self, settings: &Settings) -> Result<Vec<ArchiveKey>, Error> {
+        let gate = &self.who.gate;
+        let setting = &gate.watched.setting;
+        // Those of the configuration that cannot be read are told of by intake and health.
+        let configured = setting.secrets.archive_keys().unwrap_or_default();
+        let set = settings.archive_keys.iter().map(|key| (Some(key.mark.clone()), Some(key)));
+        let seal = setting.seal.as_ref();
+        let configured = configured.iter().map(|key| (seal.map(|seal| seal.mark(key)), None));
+        let mut known: Vec<ArchiveKey> = Vec::new();
+        for (mark, set) in set.chain(configured) {
+            let name = mark.as_ref().map(|mark| mark.as_str().to_owned());
+            if name.is_some() && known.iter().any(|other| other.mark == name) {
+                continue;
+            }
+            let (opened, newest) = match &mark {
+                Some(mark) => gate.store.opened_with(mark).await?,
+                None => (0, None),
+            };
+            let set = set.map(|key| key.set.clone());
+            known.push(ArchiveKey { mark: name, set, opened, newest });
+        }
+        Ok(known)
+    }
+
+    /// Changes the settings. `edit` returns what changes, in words for the audit log; nothing if
+    /// all is so already. Returns whether something changed.
+    pub(in crate::portal) async fn change_settings(
+        &self,
+        request: &Request,
+        edit: impl Fn(&mut Settings, &Change) -> Result<Option<String>, Error>,
+    ) -> Result<bool, Error> {
+        let gate = &self.who.gate;
+        let _turn = gate.office_hours.lock().await;
+        for _ in 0..ATTEMPTS {
+            let change = Change { at: gate.now(), by: self.who.account().name.clone() };
+            let mut settings = gate.store.settings().await?;
+            let Some(detail) = edit(&mut settings, &change)? else { return Ok(false) };
+            settings.revision += 1;
+            settings.changed = Some(change);
+            self.who.write_down(request, Action::SettingsChanged, PATH, Some(detail)).await?;
+            if gate.store.change_settings(&settings).await? {
+                self.wake();
+                return Ok(true);
+            }
+        }
+        Err(Error::Input("Somebody else changes the settings. Look at them, and try again.".into()))
+    }
+
+    /// What seals settings that are secret.
+    pub(in crate::portal) fn seal(&self) -> Result<&Seal, Error> {
+        let seal = self.who.gate.watched.setting.seal.as_ref();
+        seal.ok_or_else(|| sealing(seal::Error::NoKey))
+    }
+
+    /// Sets the password of `Admin`, as maaiiconnect's Retention Portal Permissions do.
+    pub(in crate::portal) async fn set_portal_password(
+        &self,
+        request: &Request,
+        password: Secret,
+    ) -> Result<(), Error> {
+        self.set_password(request, ADMIN, password).await
+    }
+
+    /// Lets a key upload.
+    pub(in crate::portal) async fn authorise(
+        &self,
+        request: &Request,
+        key: &AuthorizedKey,
+    ) -> Result<bool, Error> {
+        self.change_settings(request, |settings, change| {
+            if settings.sftp_keys.iter().any(|known| known.fingerprint == key.fingerprint) {
+                return Ok(None);
+            }
+            settings.sftp_keys.push(SftpKey {
+                fingerprint: key.fingerprint.clone(),
+                line: key.line.clone(),
+                added: change.clone(),
+                until: None,
+            });
+            Ok(Some(format!("SFTP Public Key added: {}", key.fingerprint)))
+        })
+        .await
+    }
+
+    /// The key that maaiiconnect signs in with, as it says; with `new` it makes another one first.
+    pub(in crate::portal) async fn their_key(&self, new: bool) -> Result<TheirKey, Error> {
+        let connection = self.who.gate.watched.connector.as_ref();
+        let Some(client) = connection.map(|connection| &connection.client) else {
+            return Err(Error::Input("There is no connection to maaiiconnect.".into()));
+        };
+        let failed = |error| Error::Input(format!("{}.", capital(&crate::cause::chain(&error))));
+        let now = client.sftp_key().await.map_err(failed)?;
+        if !new {
+            return Ok(now);
+        }
+        client.generate_sftp_key(&now.fingerprint).await.map_err(failed)
+    }
+
+    /// *Test this configuration now*: begins a trial.
+    pub(in crate::portal) async fn begin_trial(
+        &self,
+        request: &Request,
+        name: &str,
+    ) -> Result<StepsToCome, Error> {
+        self.who.write_down(request, Action::ConfigurationTested, PATH, Some(name.into())).await?;
+        let begin = &self.who.gate.watched.setting.tools.trial;
+        begin(name).ok_or(Error::NotFound)
+    }
+
+    /// The same from maaiiconnect's side, where there is a connector and a mode to test.
+    pub(in crate::portal) fn their_trial(
+        &self,
+        name: &str,
+    ) -> Option<(crate::connector::client::Client, &'static str)> {
+        let connection = self.who.gate.watched.connector.as_ref()?;
+        let mode = match name {
+            "sftp" => "offline",
+            "mongodb" => "online",
+            _ => return None,
+        };
+        Some((connection.client.clone(), mode))
+    }
+
+    /// Tries another database, and takes it into use if every step is done.
+    pub(in crate::portal) async fn change_database(
+        &self,
+        request: &Request,
+        new: NewDatabase,
+    ) -> Result<StepsToCome, Error> {
+        let detail = format!(
+            "MongoDB Permissions: {} as {} of {}, {}",
+            new.host,
+            if new.user.is_empty() { "nobody" } else { &new.user },
+            new.auth_db,
+            new.target_db
+        );
+        self.who.write_down(request, Action::SettingsChanged, PATH, Some(detail)).await?;
+        let change = Change { at: self.who.gate.now(), by: self.who.account().name.clone() };
+        Ok((self.who.gate.watched.setting.tools.database)(new, change))
+    }
+
+    fn wake(&self) {
+        let watched = &self.who.gate.watched;
+        watched.setting.wake.notify_one();
+        if let Some(connection) = &watched.connector {
+            connection.wake.notify_one();
+        }
+    }
+}
+
+/// Why a secret cannot be kept, for the person who typed it.
+pub(in crate::portal) fn sealing(error: seal::Error) -> Error {
+    Error::Input(format!("{}.", capital(&error.to_string())))
+}
+
+/// A sentence begins with a capital letter.
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}

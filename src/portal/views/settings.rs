@@ -1,0 +1,434 @@
+//! Administration > Security > Retention > Settings, with maaiiconnect's names, rules and order.
+//!
+//! Each section is a form of its own, so that saving one leaves the others alone. Secrets are typed
+//! and never shown.
+
+pub(in crate::portal) mod keys;
+pub(in crate::portal) mod trial;
+
+use askama::Template;
+use warp::reply::Response;
+
+use crate::{
+    accounts::PASSWORD_MIN_CHARS,
+    config::{Modes, Secret},
+    connector::telling,
+    portal::{
+        NewDatabase, answer,
+        cells::counted,
+        errors::Error,
+        gate::{self, Administrator, Known, Permit},
+        password as passwords,
+        request::{Form, Request},
+        shell::{Here, Shell},
+        zone::{When, Zone},
+    },
+    settings::{DAYS, Settings, archive_key, sheet::Sheet},
+};
+
+#[derive(Template)]
+#[template(path = "settings.html", config = "src/portal/askama.toml")]
+struct SettingsPage {
+    shell: Shell,
+    objection: String,
+    on: bool,
+    changed: Option<(String, When)>,
+    told: Told,
+    can_seal: bool,
+    days: String,
+    hours: Vec<Hour>,
+    rules: [(&'static str, &'static str); 5],
+    archive_keys: Vec<ShownKey>,
+    modes: Modes,
+    database: Database,
+    password_min_chars: usize,
+    sheet: Sheet,
+    sftp_keys: Vec<keys::Shown>,
+    overlaps: [(u8, &'static str); 4],
+    has_connector: bool,
+}
+
+#[derive(Template)]
+#[template(path = "sheet.html", config = "src/portal/askama.toml")]
+struct SheetPage {
+    shell: Shell,
+    sheet: Sheet,
+    days: String,
+    hour: String,
+    archive_key: bool,
+    has_connector: bool,
+}
+
+/// Whether maaiiconnect has the settings.
+enum Told {
+    /// There is no connector: an administrator types them in.
+    ByHand,
+    /// It has them, since then.
+    Since(When),
+    /// It cannot have them before this is set.
+    Missing(String),
+    /// It cannot be told, for this reason.
+    Trouble(String),
+    /// It will be told in a moment.
+    Soon,
+}
+
+struct Hour {
+    value: String,
+    title: String,
+    chosen: bool,
+}
+
+/// An Archive Key, without the key.
+struct ShownKey {
+    mark: String,
+    set: Option<(String, When)>,
+    opened: String,
+    newest: Option<When>,
+    is_newest: bool,
+}
+
+/// MongoDB Permissions.
+struct Database {
+    host: String,
+    user: String,
+    auth_db: String,
+    target_db: String,
+}
+
+/// The tab.
+pub(in crate::portal) async fn page(
+    administrator: Administrator,
+    request: Request,
+) -> Result<Response, Error> {
+    show(&administrator, &request, String::new()).await
+}
+
+/// The setup sheet, to print or to copy from.
+pub(in crate::portal) async fn sheet(
+    administrator: Administrator,
+    request: Request,
+) -> Result<Response, Error> {
+    let known = administrator.sheet(&request).await?;
+    answer::page(&SheetPage {
+        shell: Shell::new(administrator.signed_in(), &request, Here::Backups, "Setup sheet"),
+        days: known.settings.days_retained.map(|days| days.to_string()).unwrap_or_default(),
+        hour: hour(&known).map(|hour| format!("{hour:02}:00")).unwrap_or_default(),
+        archive_key: !known.archive_keys.is_empty(),
+        has_connector: known.has_connector,
+        sheet: sheet_of(&known),
+    })
+}
+
+/// Retention Settings ON or OFF.
+pub(in crate::portal) async fn power(
+    administrator: Administrator,
+    request: Request,
+    form: Form,
+) -> Result<Response, Error> {
+    let off = match form.get("enabled") {
+        "on" => false,
+        "off" => true,
+        _ => return Err(Error::Input("Say whether Retention is to be on or off.".into())),
+    };
+    let said = if off { "Retention switched OFF" } else { "Retention switched ON" };
+    let edit = |settings: &mut Settings, _: &_| {
+        let changes = settings.off != off;
+        settings.off = off;
+        Ok(changes.then(|| said.to_owned()))
+    };
+    administrator.change_settings(&request, edit).await?;
+    Ok(answer::redirect(back(if off { "switched-off" } else { "switched-on" })))
+}
+
+/// General.
+pub(in crate::portal) async fn general(
+    administrator: Administrator,
+    request: Request,
+    form: Form,
+) -> Result<Response, Error> {
+    let days = form.get("days_retained").trim();
+    let days = match days.parse::<u16>() {
+        _ if days.is_empty() => None,
+        Ok(days) if DAYS.contains(&days) => Some(days),
+        _ => {
+            let said = format!("The days are from {} to {}.", DAYS.start(), DAYS.end());
+            return show(&administrator, &request, said).await;
+        }
+    };
+    let hour = match form.get("schedule_hour") {
+        "" => None,
+        hour => match hour.parse::<u8>() {
+            Ok(hour) if hour < 24 => Some(hour),
+            _ => return Err(Error::Input("The hour is from 0 to 23.".into())),
+        },
+    };
+    let key = Secret::new(form.get("archive_key").to_owned());
+    let new = Some(&key).filter(|key| !key.reveal().is_empty());
+    if let Some(said) = new.and_then(|key| archive_key::objection(key.reveal())) {
+        return show(&administrator, &request, said).await;
+    }
+    let seal = match new {
+        Some(_) => Some(administrator.seal()?),
+        None => None,
+    };
+    let edit = |settings: &mut Settings, change: &crate::settings::Change| {
+        let mut said = Vec::new();
+        if settings.days_retained != days {
+            said.push(days.map_or("days: none".to_owned(), |days| format!("days: {days}")));
+            settings.days_retained = days;
+        }
+        if settings.schedule_hour != hour {
+            said.push(hour.map_or("hour: none".to_owned(), |hour| format!("hour: {hour:02} UTC")));
+            settings.schedule_hour = hour;
+        }
+        if let Some((key, seal)) = new.zip(seal)
+            && settings.set_archive_key(key, seal, change.clone()).map_err(gate::sealing)?
+        {
+            said.push(format!("a new Archive Key, {}", seal.mark(key).as_str()));
+        }
+        Ok((!said.is_empty()).then(|| format!("General: {}", said.join(", "))))
+    };
+    administrator.change_settings(&request, edit).await?;
+    Ok(answer::redirect(back("settings")))
+}
+
+/// Online mode: whether it is on, the portal's password, and another database.
+pub(in crate::portal) async fn online(
+    administrator: Administrator,
+    request: Request,
+    form: Form,
+) -> Result<Response, Error> {
+    let on = form.has("online");
+    let password = form.get("portal_password");
+    if password.len() > passwords::MAX_BYTES
+        || form.get("mongodb_password").len() > passwords::MAX_BYTES
+    {
+        return Err(Error::TooLarge);
+    }
+    if !password.is_empty() && password.chars().count() < PASSWORD_MIN_CHARS {
+        let said =
+            format!("The Retention Portal password has at least {PASSWORD_MIN_CHARS} characters.");
+        return show(&administrator, &request, said).await;
+    }
+    let typed = |name: &str| form.get(name).trim().to_owned();
+    let new = NewDatabase {
+        host: typed("mongodb_host"),
+        user: typed("mongodb_user"),
+        password: Some(form.get("mongodb_password").to_owned())
+            .filter(|password| !password.is_empty())
+            .map(Secret::new),
+        auth_db: typed("mongodb_auth_db"),
+        target_db: typed("mongodb_target_db"),
+    };
+    if let Some(said) = objection(&new) {
+        return show(&administrator, &request, said).await;
+    }
+    if let Some(said) =
+        switch(&administrator, &request, Modes { online: on, offline: true }, "online").await?
+    {
+        return show(&administrator, &request, said).await;
+    }
+    let own_session = administrator.signed_in().account().name == crate::accounts::ADMIN;
+    if !password.is_empty() {
+        let secret = Secret::new(password.to_owned());
+        administrator.set_portal_password(&request, secret).await?;
+    }
+    let known = administrator.settings(&request).await?;
+    let now = database(&known);
+    let same = now.host == new.host
+        && now.user == new.user
+        && now.auth_db == new.auth_db
+        && now.target_db == new.target_db
+        && new.password.is_none();
+    if !same {
+        let steps = administrator.change_database(&request, new).await?;
+        return trial::answer(&administrator, &request, "Changing the database", steps, None);
+    }
+    if own_session && !password.is_empty() {
+        return Ok(answer::redirect("/sign-in"));
+    }
+    Ok(answer::redirect(back("settings")))
+}
+
+/// Offline mode: whether it is on, and how maaiiconnect reaches the endpoint.
+pub(in crate::portal) async fn offline(
+    administrator: Administrator,
+    request: Request,
+    form: Form,
+) -> Result<Response, Error> {
+    let address = form.get("sftp_address").trim().to_owned();
+    let address = Some(address).filter(|address| !address.is_empty());
+    if address.as_deref().is_some_and(|address| telling::host_and_port(address).is_none()) {
+        let said = "The SFTP Address is a host name or an IP address with its port, such as 192.0.2.10:22.";
+        return show(&administrator, &request, said.to_owned()).await;
+    }
+    let on = form.has("offline");
+    if let Some(said) =
+        switch(&administrator, &request, Modes { online: true, offline: on }, "offline").await?
+    {
+        return show(&administrator, &request, said).await;
+    }
+    let known = administrator.settings(&request).await?;
+    let address = address.filter(|address| *address != known.defaults.sftp_address);
+    let edit = |settings: &mut Settings, _: &_| {
+        if settings.sftp_address == address {
+            return Ok(None);
+        }
+        settings.sftp_address.clone_from(&address);
+        let shown = address.as_deref().unwrap_or("as configured");
+        Ok(Some(format!("Offline mode: SFTP Address {shown}")))
+    };
+    administrator.change_settings(&request, edit).await?;
+    Ok(answer::redirect(back("settings")))
+}
+
+/// Switches one of the modes; the other member of `wanted` says nothing. Returns an objection if none
+/// would be left.
+async fn switch(
+    administrator: &Administrator,
+    request: &Request,
+    wanted: Modes,
+    which: &'static str,
+) -> Result<Option<String>, Error> {
+    let known = administrator.settings(request).await?;
+    let now = known.settings.modes(&known.defaults);
+    let next = match which {
+        "online" => Modes { online: wanted.online, ..now },
+        _ => Modes { offline: wanted.offline, ..now },
+    };
+    if !next.online && !next.offline {
+        return Ok(Some("One mode has to be on: Online, Offline or both.".to_owned()));
+    }
+    if next == now {
+        return Ok(None);
+    }
+    let edit = |settings: &mut Settings, _: &_| {
+        settings.modes = Some(next);
+        let state = |on| if on { "on" } else { "off" };
+        let (online, offline) = (state(next.online), state(next.offline));
+        Ok(Some(format!("Online mode {online}, Offline mode {offline}")))
+    };
+    administrator.change_settings(request, edit).await?;
+    Ok(None)
+}
+
+fn objection(new: &NewDatabase) -> Option<String> {
+    if new.host.is_empty() || new.host.len() > 1024 || new.host.contains(['/', '@', '?']) {
+        return Some("The Host is HOST:PORT, or several with commas between them.".to_owned());
+    }
+    let name = &new.target_db;
+    if name.is_empty() || name.len() > 63 || name.contains(['/', '\\', '.', ' ', '"', '$', '\0']) {
+        return Some("The TargetDB is not a name that MongoDB accepts.".to_owned());
+    }
+    if !new.user.is_empty() && new.auth_db.is_empty() {
+        return Some(
+            "The AuthDB is the database that knows the user, most often admin.".to_owned(),
+        );
+    }
+    None
+}
+
+pub(super) async fn show(
+    administrator: &Administrator,
+    request: &Request,
+    objection: String,
+) -> Result<Response, Error> {
+    let zone = Zone::of(request);
+    let known = administrator.settings(request).await?;
+    let settings = &known.settings;
+    let hour = hour(&known);
+    let change = |change: &crate::settings::Change| (change.by.clone(), zone.show(change.at));
+    answer::page(&SettingsPage {
+        shell: Shell::new(administrator.signed_in(), request, Here::Backups, "Retention Settings"),
+        objection,
+        on: !settings.off,
+        changed: settings.changed.as_ref().map(change),
+        told: told(&known, &zone),
+        can_seal: known.can_seal,
+        days: settings.days_retained.map(|days| days.to_string()).unwrap_or_default(),
+        hours: (0..24)
+            .map(|each| Hour {
+                value: each.to_string(),
+                title: format!("{each:02}:00"),
+                chosen: hour == Some(each),
+            })
+            .collect(),
+        rules: archive_key::RULES,
+        archive_keys: archive_keys(&known, &zone),
+        modes: settings.modes(&known.defaults),
+        database: database(&known),
+        password_min_chars: PASSWORD_MIN_CHARS,
+        sftp_keys: settings.sftp_keys.iter().map(|key| keys::Shown::new(key, &zone)).collect(),
+        overlaps: keys::OVERLAPS,
+        has_connector: known.has_connector,
+        sheet: sheet_of(&known),
+    })
+}
+
+fn archive_keys(known: &Known, zone: &Zone) -> Vec<ShownKey> {
+    let shown = known.archive_keys.iter().enumerate().map(|(at, key)| ShownKey {
+        mark: key.mark.clone().unwrap_or_default(),
+        set: key.set.as_ref().map(|set| (set.by.clone(), zone.show(set.at))),
+        opened: counted(key.opened, "backup", "backups"),
+        newest: key.newest.map(|at| zone.show(at)),
+        is_newest: at == 0,
+    });
+    shown.collect()
+}
+
+fn hour(known: &Known) -> Option<u8> {
+    known.settings.schedule_hour.or(known.defaults.schedule_hour)
+}
+
+fn database(known: &Known) -> Database {
+    let defaults = &known.defaults.mongodb;
+    match &known.settings.mongodb {
+        Some(set) => Database {
+            host: set.host.clone(),
+            user: set.user.clone(),
+            auth_db: set.auth_db.clone(),
+            target_db: set.target_db.clone(),
+        },
+        None => Database {
+            host: defaults.host.clone(),
+            user: defaults.user.clone(),
+            auth_db: defaults.auth_db.clone(),
+            target_db: defaults.target_db.clone(),
+        },
+    }
+}
+
+/// The sheet, with what was set here.
+fn sheet_of(known: &Known) -> Sheet {
+    let mut sheet = known.sheet.clone();
+    if let Some(address) = &known.settings.sftp_address {
+        sheet.sftp.address.clone_from(address);
+    }
+    sheet
+}
+
+fn told(known: &Known, zone: &Zone) -> Told {
+    if !known.has_connector {
+        return Told::ByHand;
+    }
+    if let Some(at) = telling::told(&known.settings) {
+        return Told::Since(zone.show(at));
+    }
+    if !known.missing.is_empty() && !known.settings.off {
+        return Told::Missing(known.missing.join(", "));
+    }
+    known.trouble.clone().map_or(Told::Soon, Told::Trouble)
+}
+
+/// The page, with a word on what was done.
+fn back(done: &'static str) -> &'static str {
+    match done {
+        "switched-off" => "/retention/settings?done=switched-off",
+        "switched-on" => "/retention/settings?done=switched-on",
+        "key-added" => "/retention/settings?done=key-added",
+        "key-known" => "/retention/settings?done=key-known",
+        "key-removed" => "/retention/settings?done=key-removed",
+        _ => "/retention/settings?done=settings",
+    }
+}

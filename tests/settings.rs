@@ -1,0 +1,344 @@
+//! The Settings tab: what is set in the portal holds at once, on the real parts, and is told to
+//! maaiiconnect.
+
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use mongodb::bson::{Document, doc};
+use nix::sys::signal::Signal;
+use retention::backup::State;
+
+use crate::{
+    archives::{self, KEY, Sample, job},
+    browser::Browser,
+    world::{Options, World, process, service::Service, until},
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAGE: &str = "/retention/settings";
+const NEW_KEY: &str = "Another1!Key";
+
+async fn begun(options: Options) -> Result<(World, Browser)> {
+    let password = options.admin_password.clone();
+    let world = World::start(options).await?;
+    let mut browser = Browser::new(&world)?;
+    browser.sign_in("Admin", &password).await?;
+    Ok((world, browser))
+}
+
+/// Saves a section of the page.
+async fn save(browser: &mut Browser, section: &str, form: &[(&str, &str)]) -> Result<()> {
+    let answer = browser.submit(&format!("{PAGE}/{section}"), form).await?;
+    ensure!(answer.status == 303, "{section} was not saved: {answer:?}");
+    Ok(())
+}
+
+async fn shows(browser: &mut Browser, parts: &[&str]) -> Result<()> {
+    let page = browser.get(PAGE).await?.body;
+    for part in parts {
+        ensure!(page.contains(part), "the page does not say {part:?}: {page}");
+    }
+    Ok(())
+}
+
+async fn uploaded(world: &mut World, n: u32, key: &str) -> Result<Document> {
+    let bytes = Sample::new(10).with("lc-data-server/none.json", "[]").bytes_with(key)?;
+    world.upload(&archives::write(world.directory(), n, &bytes)?).await?;
+    world.wait_state(&job(n), State::Stored, PATIENCE).await
+}
+
+/// What the database says was set.
+async fn document(world: &World) -> Result<String> {
+    let settings = world.database().collection::<Document>("settings");
+    Ok(settings.find_one(doc! {}).await?.context("nothing was set")?.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_archive_key_opens_archives_at_once_and_the_old_ones_stay() -> Result<()> {
+    let (mut world, mut browser) = begun(Options::default()).await?;
+    uploaded(&mut world, 1, KEY).await?;
+    let weak = [("days_retained", "30"), ("schedule_hour", "2"), ("archive_key", "weakkey1")];
+    let refused = browser.submit(&format!("{PAGE}/general"), &weak).await?;
+    ensure!(refused.body.contains("The Archive Key needs an upper case letter, a symbol."));
+    let much = [("days_retained", "3651"), ("schedule_hour", ""), ("archive_key", "")];
+    let refused = browser.submit(&format!("{PAGE}/general"), &much).await?;
+    ensure!(refused.body.contains("The days are from 1 to 3650."), "{refused:?}");
+    let settings = world.database().collection::<Document>("settings");
+    ensure!(settings.count_documents(doc! { "archive_keys.0": { "$exists": true } }).await? == 0);
+
+    let general = [("days_retained", "30"), ("schedule_hour", "2"), ("archive_key", NEW_KEY)];
+    save(&mut browser, "general", &general).await?;
+    let new = uploaded(&mut world, 2, NEW_KEY).await?;
+    let old = uploaded(&mut world, 3, KEY).await?;
+    let marks = |backup: &Document| backup.get_array("archive_keys").map(Vec::len).unwrap_or(0);
+    ensure!((marks(&new), marks(&old)) == (1, 1));
+    ensure!(new.get_array("archive_keys")? != old.get_array("archive_keys")?);
+    let parts =
+        ["value=\"30\"", "<option value=\"2\" selected>", "1 backup<", "2 backups", "by Admin"];
+    shows(&mut browser, &parts).await?;
+
+    // Nothing shows a key: neither the page, nor the database, nor the log.
+    let page = browser.get(PAGE).await?.body;
+    for (place, text) in [
+        ("page", page),
+        ("database", document(&world).await?),
+        ("log", fs::read_to_string(world.directory().join("logs/daemon.log"))?),
+    ] {
+        ensure!(!text.contains(NEW_KEY) && !text.contains(KEY), "the {place} shows a key");
+    }
+    let audit = world.database().collection::<Document>("audit");
+    let changed =
+        audit.find_one(doc! { "action": "settings-changed" }).await?.context("audited")?;
+    let detail = changed.get_str("detail")?;
+    ensure!(detail.starts_with("General: days: 30, hour: 02 UTC, a new Archive Key, "), "{detail}");
+    ensure!(!detail.contains(NEW_KEY));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retention_off_refuses_uploads_and_awaits_none_until_it_is_on() -> Result<()> {
+    let (mut world, mut browser) = begun(Options::default()).await?;
+    save(
+        &mut browser,
+        "general",
+        &[("schedule_hour", "2"), ("days_retained", ""), ("archive_key", "")],
+    )
+    .await?;
+    save(&mut browser, "power", &[("enabled", "off")]).await?;
+    shows(&mut browser, &["OFF", "Uploads are refused"]).await?;
+    ensure!(
+        !browser.get(PAGE).await?.body.contains("Offline mode"),
+        "options are shown while it is off"
+    );
+    let file = archives::write(world.directory(), 1, &Sample::new(3).bytes()?)?;
+    let off = world.state_directory().join("sftp-server/off");
+    until("the door is shut", || {
+        let off = off.clone();
+        async move { Ok(off.exists()) }
+    })
+    .await?;
+    if nix::unistd::geteuid().is_root() {
+        let refused = world.upload(&file).await.err().context("it was let in")?.to_string();
+        ensure!(refused.contains("uploads-refused-retention-is-off"), "{refused}");
+    }
+    let status = world.status()?.to_string();
+    ensure!(status.contains("Retention is off"), "{status}");
+    // It stays so when the daemon begins anew.
+    world.daemon.stop(Signal::SIGTERM).await?;
+    world.start_daemon().await?;
+    ensure!(off.exists());
+    let mut browser = Browser::new(&world)?;
+    browser.sign_in("Admin", &Options::default().admin_password).await?;
+    save(&mut browser, "power", &[("enabled", "on")]).await?;
+    until("the door is open", || {
+        let off = off.clone();
+        async move { Ok(!off.exists()) }
+    })
+    .await?;
+    world.upload(&file).await?;
+    world.wait_state(&job(1), State::Stored, PATIENCE).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn modes_hold_for_the_next_backup_and_one_stays_on() -> Result<()> {
+    let (mut world, mut browser) = begun(Options::default()).await?;
+    let host = world.mongod.address();
+    let online = [
+        ("mongodb_host", host.as_str()),
+        ("mongodb_user", ""),
+        ("mongodb_auth_db", "admin"),
+        ("mongodb_target_db", "retention"),
+    ];
+    uploaded(&mut world, 1, KEY).await?;
+    save(&mut browser, "online", &online).await?;
+    let second = uploaded(&mut world, 2, KEY).await?;
+    ensure!(second.get_document("modes")?.get_bool("online")? == false);
+    let messages = world.database().collection::<Document>("messages");
+    ensure!(messages.count_documents(doc! { "backup": job(2) }).await? == 0, "it was unpacked");
+    let refused = browser.submit(&format!("{PAGE}/offline"), &[("sftp_address", "")]).await?;
+    ensure!(refused.body.contains("One mode has to be on"), "{refused:?}");
+    let address = [("offline", "on"), ("sftp_address", "vault.example:2222")];
+    save(&mut browser, "offline", &address).await?;
+    let sheet = browser.get("/retention/settings/sheet").await?.body;
+    ensure!(sheet.contains("vault.example:2222") && sheet.contains("SHA256:"), "{sheet}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_may_upload_wherever_they_were_added_and_end_when_they_were_told_to() -> Result<()> {
+    let (world, mut browser) = begun(Options::default()).await?;
+    let file = world.state_directory().join("sftp-server/authorized_keys");
+    let authorised = |part: String, there: bool| {
+        let file = file.clone();
+        async move {
+            until(&format!("{part} is there: {there}"), || {
+                let (file, part) = (file.clone(), part.clone());
+                async move { Ok(fs::read_to_string(file)?.contains(&part) == there) }
+            })
+            .await
+        }
+    };
+    // The key of the command line comes to the page.
+    until("the key is shown", || {
+        let mut browser = browser.clone();
+        async move { Ok(browser.get(PAGE).await?.body.contains("by command line")) }
+    })
+    .await?;
+    let nonsense = browser.submit(&format!("{PAGE}/keys"), &[("key", "ssh-dss AAAA x")]).await?;
+    ensure!(nonsense.body.contains("DSA keys are too weak"), "{nonsense:?}");
+    let (public, fingerprint) = new_key(&world, "pasted")?;
+    save(&mut browser, "keys", &[("key", &public)]).await?;
+    authorised(public.clone(), true).await?;
+    let later = [("fingerprint", fingerprint.as_str()), ("overlap_days", "7")];
+    save(&mut browser, "keys/remove", &later).await?;
+    shows(&mut browser, &["<strong>ends "]).await?;
+    ensure!(fs::read_to_string(&file)?.contains(&public), "it ended at once");
+    let now = [("fingerprint", fingerprint.as_str()), ("overlap_days", "0")];
+    save(&mut browser, "keys/remove", &now).await?;
+    authorised(public, false).await?;
+
+    // Generate New Key: the pair is made here, and its private half lets somebody upload.
+    let made = browser.submit(&format!("{PAGE}/keys/generate"), &[]).await?;
+    ensure!(made.body.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----"), "{made:?}");
+    let private = world.directory().join("generated");
+    process::write_secret(&private, &made.body)?;
+    ensure!(fs::metadata(&private)?.permissions().mode() & 0o77 == 0);
+    let shown = process::output(
+        std::process::Command::new("ssh-keygen").arg("-y").arg("-f").arg(&private),
+    )?;
+    authorised(shown.split_whitespace().nth(1).context("a key")?.to_owned(), true).await?;
+    Ok(())
+}
+
+fn new_key(world: &World, name: &str) -> Result<(String, String)> {
+    let path = world.directory().join(name);
+    let mut make = std::process::Command::new("ssh-keygen");
+    process::output(make.args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"]).arg(&path))?;
+    let public = fs::read_to_string(path.with_extension("pub"))?.trim().to_owned();
+    let mut print = std::process::Command::new("ssh-keygen");
+    let printed = process::output(print.arg("-lf").arg(path.with_extension("pub")))?;
+    Ok((public, printed.split_whitespace().nth(1).context("a fingerprint")?.to_owned()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn test_this_configuration_now_shows_each_step_and_where_it_failed() -> Result<()> {
+    let (mut world, mut browser) = begun(Options::default()).await?;
+    let test = |what: &str| format!("{PAGE}/test/{what}");
+    let page = browser.submit(&test("mongodb"), &[]).await?.body;
+    for part in ["write at majority", "read back", "Every step was done.", "</html>"] {
+        ensure!(page.contains(part), "{part}: {page}");
+    }
+    let page = browser.submit(&test("sftp"), &[]).await?.body;
+    for part in ["upload with the stock sftp client", "Every step was done."] {
+        ensure!(page.contains(part), "{part}: {page}");
+    }
+    ensure!(browser.submit(&test("portal"), &[]).await?.body.contains("Every step was done."));
+    ensure!(browser.submit(&test("nothing"), &[]).await?.status == 404);
+    // No key of a trial becomes one of the site.
+    ensure!(!document(&world).await?.contains("retention-trial-"));
+    world.sshd.stop(Signal::SIGTERM).await?;
+    let page = browser.submit(&test("sftp"), &[]).await?.body;
+    ensure!(page.contains("It failed at this step: connect."), "{page}");
+    ensure!(page.contains("Not done"), "{page}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_database_is_taken_into_use_only_if_every_step_is_done() -> Result<()> {
+    let (mut world, mut browser) = begun(Options::default()).await?;
+    uploaded(&mut world, 1, KEY).await?;
+    let host = world.mongod.address();
+    let form = |host: &'static str, target: &'static str| {
+        vec![
+            ("online", "on"),
+            ("mongodb_host", host),
+            ("mongodb_user", ""),
+            ("mongodb_auth_db", "admin"),
+            ("mongodb_target_db", target),
+        ]
+    };
+    // Nobody listens there.
+    let nobody =
+        browser.submit(&format!("{PAGE}/online"), &form("127.0.0.1:1", "retention")).await?;
+    ensure!(nobody.body.contains("It failed at this step: find the database."), "{nobody:?}");
+    ensure!(browser.get(PAGE).await?.status == 200, "it begins anew");
+
+    let host: &'static str = Box::leak(host.into_boxed_str());
+    let taken = browser.submit(&format!("{PAGE}/online"), &form(host, "elsewhere")).await?;
+    ensure!(taken.body.contains("Every step was done."), "{taken:?}");
+    // All begins anew: the session has ended, and the password is the same.
+    let password = Options::default().admin_password;
+    until("the portal is back", || {
+        let (password, world) = (password.clone(), &world);
+        async move {
+            let mut browser = Browser::new(world)?;
+            if browser.sign_in("Admin", &password).await.is_err() {
+                return Ok(false);
+            }
+            let page = browser.get(PAGE).await?;
+            Ok(page.body.contains("value=\"elsewhere\""))
+        }
+    })
+    .await?;
+    world.upload(&archives::write(world.directory(), 2, &Sample::new(4).bytes()?)?).await?;
+    let there = world.database().client().database("elsewhere");
+    let stored = there.collection::<Document>("backups");
+    until("it is stored there", || {
+        let stored = stored.clone();
+        async move {
+            Ok(stored.find_one(doc! { "job": job(2), "state": "Stored" }).await?.is_some())
+        }
+    })
+    .await?;
+    let before = world.database().collection::<Document>("backups");
+    ensure!(before.count_documents(doc! { "job": job(1) }).await? == 1, "what was stored is gone");
+    ensure!(before.count_documents(doc! { "job": job(2) }).await? == 0);
+    // The commands look there as well.
+    ensure!(world.status()?.to_string().contains(&job(2)));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maaiiconnect_is_told_through_the_connector() -> Result<()> {
+    let (mut world, mut browser) = begun(Options::default()).await?;
+    let service = Service::start(&world).await?;
+    service.connect(&mut world).await?;
+    browser.sign_in("Admin", &Options::default().admin_password).await?;
+    shows(&mut browser, &["maaiiconnect makes no backup yet. Set the days of retention, the hour of the schedule, an Archive Key."])
+        .await?;
+    save(&mut browser, "keys/fetch", &[]).await?;
+    shows(&mut browser, &["maaiiconnect"]).await?;
+    let address = format!("127.0.0.1:{}", world.sftp_port());
+    save(&mut browser, "offline", &[("offline", "on"), ("sftp_address", &address)]).await?;
+    let general = [("days_retained", "3"), ("schedule_hour", "5"), ("archive_key", NEW_KEY)];
+    save(&mut browser, "general", &general).await?;
+    let told = |days: i64, hour: i64, enabled: bool| {
+        let service = &service;
+        async move {
+            until("maaiiconnect has the settings", || async move {
+                let (_, settings) = service.call("GET", "/connector/v1/settings", None).await?;
+                let general = &settings["general"];
+                Ok(general["days_retained"] == days
+                    && general["schedule_hour_utc"] == hour
+                    && settings["enabled"] == enabled)
+            })
+            .await
+        }
+    };
+    told(3, 5, true).await?;
+    until("the page says so", || {
+        let mut browser = browser.clone();
+        async move {
+            Ok(browser.get(PAGE).await?.body.contains("maaiiconnect has these settings since"))
+        }
+    })
+    .await?;
+    let tested = browser.submit(&format!("{PAGE}/test/sftp"), &[]).await?.body;
+    for part in ["maaiiconnect: upload a small file", "Every step was done."] {
+        ensure!(tested.contains(part), "{part}: {tested}");
+    }
+    save(&mut browser, "keys/generate", &[]).await?;
+    save(&mut browser, "power", &[("enabled", "off")]).await?;
+    told(3, 5, false).await
+}
