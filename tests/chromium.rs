@@ -210,16 +210,28 @@ impl Chromium {
         Ok(())
     }
 
-    /// Presses the button or the link with these words.
+    /// Presses the button or the link with these words, and waits for the page that it leads to.
     pub(crate) async fn press(&self, words: &str) -> Result<()> {
-        let words = format!("normalize-space()=\"{words}\"");
-        let path = format!("//main//button[{words}] | //main//a[{words}]");
-        self.click_at(Locator::XPath(&path)).await
+        self.lead_on(Locator::XPath(&labelled(words))).await
     }
 
-    /// Presses what a selector finds.
+    /// Presses what a selector finds, and waits for the page that it leads to.
     pub(crate) async fn click(&self, selector: &str) -> Result<()> {
-        self.click_at(Locator::Css(selector)).await
+        self.lead_on(Locator::Css(selector)).await
+    }
+
+    async fn lead_on(&self, place: Locator<'_>) -> Result<()> {
+        // Only the page that is there now has the mark.
+        self.script("window.isLeft = true").await?;
+        self.click_at(place).await?;
+        let deadline = Instant::now() + PATIENCE;
+        let script = "return !window.isLeft && document.readyState === 'complete'";
+        // Between two pages there is nothing to ask.
+        while !self.script(script).await.is_ok_and(|there| there == true) {
+            ensure!(Instant::now() < deadline, "{place:?} leads nowhere:\n{}", self.text().await?);
+            tokio::time::sleep(GLANCE).await;
+        }
+        Ok(())
     }
 
     async fn click_at(&self, place: Locator<'_>) -> Result<()> {
@@ -259,7 +271,7 @@ impl Chromium {
     /// Presses a link with these words that downloads, and returns what came.
     pub(crate) async fn download(&self, words: &str) -> Result<PathBuf> {
         let known = self.downloaded()?;
-        self.press(words).await?;
+        self.click_at(Locator::XPath(&labelled(words))).await?;
         let deadline = Instant::now() + PATIENCE;
         loop {
             let new = self.downloaded()?.into_iter().find(|file| !known.contains(file));
@@ -283,4 +295,10 @@ impl Chromium {
         }
         Ok(files)
     }
+}
+
+/// The place of a button or a link with these words.
+fn labelled(words: &str) -> String {
+    let words = format!("normalize-space()=\"{words}\"");
+    format!("//main//button[{words}] | //main//a[{words}]")
 }
