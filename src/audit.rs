@@ -34,6 +34,8 @@ pub enum Action {
     PermissionsChanged,
     /// Deactivated an account.
     AccountDeactivated,
+    /// Acknowledged that a backup was rejected.
+    RejectionAcknowledged,
     /// Took responsibility for a finding of a backup.
     ResponsibilityTaken,
     /// Pressed *Delete from maaiiconnect*, or *Try again*.
@@ -50,7 +52,7 @@ pub enum Action {
 
 impl Action {
     /// All actions, in the order of the enum.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::SignIn,
         Self::SignInRefused,
         Self::SignOut,
@@ -63,6 +65,7 @@ impl Action {
         Self::PasswordChanged,
         Self::PermissionsChanged,
         Self::AccountDeactivated,
+        Self::RejectionAcknowledged,
         Self::ResponsibilityTaken,
         Self::DeletionBegun,
         Self::DeletionFailed,
@@ -86,6 +89,7 @@ impl Action {
             Self::PasswordChanged => "password-changed",
             Self::PermissionsChanged => "permissions-changed",
             Self::AccountDeactivated => "account-deactivated",
+            Self::RejectionAcknowledged => "rejection-acknowledged",
             Self::ResponsibilityTaken => "responsibility-taken",
             Self::DeletionBegun => "deletion-begun",
             Self::DeletionFailed => "deletion-failed",

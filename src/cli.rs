@@ -99,6 +99,7 @@ impl Cli {
             Command::Test(test) => test.run(&used()?),
             Command::Run => run::run(&read()?),
             Command::Sftp(sftp::Sftp::Keys(door)) => sftp::keys(&door),
+            Command::Sftp(sftp::Sftp::CutOff(it)) => sftp::cut_off(it),
             Command::Sftp(sftp) => sftp.run(&read()?),
             Command::Key(command) => {
                 key::run(&command, &appliance::endpoint(&read()?).authorized_keys())?;

@@ -441,6 +441,8 @@ mod tests {
             ("[health]\nschedule_hour = 24", "health.schedule_hour"),
             ("[health]\ninterval_seconds = 0", "health.interval_seconds"),
             ("[health]\nmetrics = 'everyone'", "everyone"),
+            ("[health]\nverify_only_copies_days = 0", "health.verify_only_copies_days"),
+            ("[health]\nverify_others_days = 367", "health.verify_others_days"),
             ("[alerts]\ndigest_hour = 24", "alerts.digest_hour"),
             ("[alerts.mail]\nserver = 'mail'\nto = ['a@b.example']", "alerts.mail.server"),
             ("[alerts.mail]\nserver = 'mail:25'\nfrom = 'a@b.example'", "alerts.mail.to"),

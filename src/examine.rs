@@ -82,11 +82,12 @@ impl Examination {
                 }
                 Err(Error::Stopped) => return,
                 Err(error) => {
-                    let away = matches!(&error, Error::Store(error) if error.is_away());
+                    let (away, why) =
+                        (matches!(&error, Error::Store(error) if error.is_away()), chain(&error));
                     if away {
-                        tracing::debug!(error = chain(&error), "media are examined later");
+                        tracing::debug!("media are examined later: {why}");
                     } else {
-                        tracing::warn!(error = chain(&error), "cannot examine media; trying again");
+                        tracing::warn!("cannot examine media; trying again: {why}");
                     }
                     pause = (pause * 2).min(PAUSE.1);
                     pause
@@ -122,7 +123,7 @@ impl Examination {
             for medium in &media {
                 let finding = self.medium(medium).await?;
                 if let Outcome::Damaged { why } = &finding.outcome {
-                    tracing::warn!(%job, medium = %medium.id, kind = %finding.kind, why, "a medium is damaged");
+                    tracing::warn!(%job, medium = %medium.id, kind = %finding.kind, "the medium {} is damaged: {why}", medium.id);
                 }
                 let examined = Examined { rules: RULES, at: (self.clock)(), finding };
                 self.store.note_examined(&medium.id, &examined).await?;

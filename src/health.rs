@@ -36,8 +36,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    backup::{BackupName, UploadId},
+    backup::{BackupName, DirectoryId, UploadId},
     cause::chain,
+    verification::Periods,
 };
 use check::{Check, Kind, State};
 
@@ -58,8 +59,12 @@ pub struct Settings {
     /// What was taken in and is neither stored nor rejected, read anew for each look, or why it
     /// cannot be read.
     pub claimed: fn(&Path) -> Result<Vec<Claimed>, String>,
+    /// Which state directory it is, read anew for each look; nothing before the daemon has run.
+    pub directory: fn(&Path) -> Option<DirectoryId>,
     /// Certificates by the names under which they are shown, with what to do about each.
     pub certificates: Vec<Watched>,
+    /// How often stored backups are held against their receipts.
+    pub periods: Periods,
     /// `[health]`.
     pub health: crate::config::Health,
 }
@@ -162,6 +167,9 @@ pub struct Line {
     pub state: String,
     /// Why it was rejected or waits.
     pub reason: Option<String>,
+    /// Who has acknowledged its rejection.
+    #[serde(default)]
+    pub acknowledged_by: Option<String>,
     /// How much is done, from 0 to 100.
     pub percent: u8,
     /// When it became what it is now.

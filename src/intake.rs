@@ -40,7 +40,7 @@ use pulse::Pulse;
 
 use crate::{
     archive::Limits,
-    backup::UploadId,
+    backup::{DirectoryId, UploadId},
     cause::chain,
     config::Secrets,
     files,
@@ -49,7 +49,7 @@ use crate::{
     records::Rules,
     settings::{self, seal::Seal},
     sftp::keys::AuthorizedKeys,
-    store::{self, Store},
+    store::Store,
 };
 
 /// What is not a backup by its name is set aside when nobody has touched it for so long.
@@ -77,6 +77,8 @@ pub struct Settings {
     pub rescan: Duration,
     /// Room that has to stay free on the disk, in bytes.
     pub reserve_bytes: u64,
+    /// Which state directory this is.
+    pub directory: DirectoryId,
     /// Who may upload.
     pub authorized_keys: AuthorizedKeys,
     /// Who gives receipts.
@@ -247,9 +249,18 @@ impl Intake {
                 return true;
             }
         };
-        if let Err(error) = self.begun_first(&mut claimed).await {
-            tracing::warn!("MongoDB is in the way; trying again: {}", chain(&error));
-            return true;
+        match self.prepare(&mut claimed).await {
+            Ok(false) => {}
+            // It is among those that were claimed at the next look.
+            Ok(true) => return true,
+            // Nobody waits for it.
+            Err(carry::Error::Store(error)) if claimed.is_empty() && error.is_away() => {
+                return false;
+            }
+            Err(error) => {
+                tracing::warn!("MongoDB is in the way; trying again: {}", chain(&error));
+                return true;
+            }
         }
         if !claimed.is_empty() {
             self.works.send_replace(true);
@@ -276,19 +287,24 @@ impl Intake {
         trouble
     }
 
+    /// Sees to what comes before any backup is carried, and puts them in order. Returns whether a
+    /// file was brought back to those that were claimed.
+    ///
     /// A backup of which a part may be stored goes before all others: what it brought
     /// is not visible, and must not be taken for something that is kept.
-    async fn begun_first(&self, claimed: &mut [ClaimedFile]) -> Result<(), store::Error> {
-        if claimed.is_empty() {
-            return Ok(());
+    async fn prepare(&self, claimed: &mut [ClaimedFile]) -> Result<bool, carry::Error> {
+        if !claimed.is_empty() {
+            // Indexes are built before any data arrives.
+            self.carrier.store.prepare().await?;
         }
-        // Indexes are built before any data arrives.
-        self.carrier.store.prepare().await?;
         let unfinished = self.carrier.store.unfinished_backups().await?;
+        if self.carrier.see_to_what_is_gone(&unfinished, claimed).await? {
+            return Ok(true);
+        }
         let begun = unfinished.into_iter().filter(|backup| backup.begun.is_some());
         let begun: HashSet<UploadId> = begun.map(|backup| backup.upload).collect();
         claimed.sort_by_key(|file| (!begun.contains(&file.upload), file.upload.clone()));
-        Ok(())
+        Ok(false)
     }
 
     /// Whether a part of a backup may be in the store. In doubt it is.

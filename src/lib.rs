@@ -17,9 +17,10 @@
 //! 7. [`sftp`] prepares the OpenSSH server that uploads come through.
 //! 8. [`portal`] shows what is kept, to those who may see it.
 //! 9. [`examine`] has each medium decoded, in a process of its own.
-//! 10. [`connector`] asks maaiiconnect to delete what a backup held, once somebody has said so.
-//! 11. [`steward`] makes this node be as the [`settings`] say that were made in the portal.
-//! 12. [`health`] asks every part how it is, and [`alerts`] tells whoever has to hear of it.
+//! 10. [`verification`] has stored backups held against their receipts again, for years.
+//! 11. [`connector`] asks maaiiconnect to delete what a backup held, once somebody has said so.
+//! 12. [`steward`] makes this node be as the [`settings`] say that were made in the portal.
+//! 13. [`health`] asks every part how it is, and [`alerts`] tells whoever has to hear of it.
 //!
 //! [`backup`] says what a backup is and which states it goes through. Below
 //! everything lie [`config`], [`accounts`], [`audit`], [`format`](mod@format),
@@ -45,6 +46,7 @@ pub mod records;
 pub mod sftp;
 pub mod steward;
 pub mod store;
+pub mod verification;
 
 pub mod accounts;
 pub mod audit;

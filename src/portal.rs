@@ -123,9 +123,9 @@ impl std::fmt::Debug for Setting {
 pub struct Tools {
     /// *Test this configuration now*: begins a trial of that name, whose steps come as they end;
     /// nothing if there is no such trial.
-    pub trial: Arc<dyn Fn(&str) -> Option<StepsToCome> + Send + Sync>,
+    pub trial: Arc<Trial>,
     /// Tries another database, and takes it into use if every step is done.
-    pub database: Arc<dyn Fn(NewDatabase, Change) -> StepsToCome + Send + Sync>,
+    pub database: Arc<DatabaseChange>,
     /// All parts are to begin anew, with another database.
     pub again: Arc<Notify>,
 }
@@ -144,6 +144,12 @@ pub struct NewDatabase {
     /// TargetDB.
     pub target_db: String,
 }
+
+/// Begins a trial of that name.
+pub type Trial = dyn Fn(&str) -> Option<StepsToCome> + Send + Sync;
+
+/// Begins to take a database into use.
+pub type DatabaseChange = dyn Fn(NewDatabase, Change) -> StepsToCome + Send + Sync;
 
 /// Steps that come as they end.
 pub type StepsToCome = mpsc::Receiver<Step>;

@@ -6,6 +6,7 @@
 //! directory/  host_key_ed25519, host_key_rsa (and .pub)   made once, never replaced
 //!             authorized_keys                             see [`keys`]
 //!             sshd_config                                 written anew, see [`server`]
+//!             off, full                                   why nobody may upload, see [`door`]
 //! chroot/     root's own                                  as root only
 //!   inbox/    the one place that the uploading user can write
 //!   uploads-refused-…/   where a session begins that may not, see [`door`]
@@ -13,7 +14,8 @@
 //! ```
 //!
 //! sshd then runs by itself, as a unit or a child: it is not in this process, and a
-//! trouble of ours never stops an upload. This module must never touch the host's own
+//! trouble of ours never stops an upload. Beside it runs [`cutoff`], which cuts uploads off before
+//! the disk is full. This module must never touch the host's own
 //! sshd, and never see what is uploaded.
 //!
 //! # What is logged where
@@ -27,8 +29,10 @@
 //! that had stopped, uploads stopped too, because `syslog(3)` waits.
 
 pub mod account;
+pub mod cutoff;
 pub mod directories;
 pub mod door;
+mod full;
 pub mod host_keys;
 pub mod keys;
 pub mod server;
@@ -42,12 +46,14 @@ use std::{
     process::Command,
 };
 
+use jiff::Timestamp;
 use nix::{
     fcntl::{Flock, FlockArg},
     unistd::geteuid,
 };
 
 use account::Account;
+use cutoff::CutOff;
 use door::Door;
 use host_keys::HostKey;
 use keys::AuthorizedKeys;
@@ -182,6 +188,24 @@ impl Endpoint {
     /// Makes sure that the account is not locked, if sshd is to be started from here.
     pub fn refuse_locked(&self) -> Result<(), Error> {
         Ok(Account::find(&self.user)?.refuse_locked()?)
+    }
+
+    /// What cuts uploads off before the disk is full, to be started by the process that becomes
+    /// sshd. Nothing where the door is never shut: whoever is cut off would be let in again.
+    pub fn cut_off(&self) -> Option<Command> {
+        let (door, keeper) = self.door();
+        Some(CutOff::command(keeper?, &door.inbox, door.reserve_bytes))
+    }
+
+    /// Notes that MongoDB's own disk is short, so that the door is shut. The note has to be renewed
+    /// each `interval_seconds`.
+    pub fn note_full(&self, now: Timestamp, interval_seconds: u64) -> Result<(), files::Failed> {
+        full::note(&self.directory, now, interval_seconds)
+    }
+
+    /// Notes that MongoDB's own disk has room.
+    pub fn note_room(&self) -> Result<(), files::Failed> {
+        full::remove(&self.directory)
     }
 
     /// The door, and the program that keeps it, where there is one.

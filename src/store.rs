@@ -22,6 +22,7 @@ mod schema;
 pub mod settings;
 pub mod transcode;
 mod trial;
+pub mod verification;
 pub mod vitals;
 
 use std::{path::PathBuf, time::Duration};

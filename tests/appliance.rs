@@ -16,6 +16,7 @@ mod maaiiconnect;
 mod media;
 mod portal;
 mod receipts;
+mod room;
 mod service;
 mod settings;
 mod setup;

@@ -8,7 +8,8 @@ use mongodb::bson::{Document, doc};
 use retention::backup::State;
 
 use crate::{
-    archives::{self, Sample, job},
+    archives::{self, Sample, job, name},
+    browser::Browser,
     world::{Options, World, until},
 };
 
@@ -218,5 +219,75 @@ async fn what_is_odd_but_whole_is_stored_with_findings() -> Result<()> {
             "{entry} cannot be seen"
         );
     }
+    Ok(())
+}
+
+/// The check of rejected backups, and what `retention status` says at its end.
+fn standing(world: &World) -> Result<(String, String)> {
+    let status = world.status()?;
+    let checks = status["checks"].as_array().into_iter().flatten();
+    let mut found = checks.filter(|check| check["id"] == "backups-rejected");
+    let state = found.next().and_then(|check| check["state"].as_str()).unwrap_or_default();
+    Ok((state.to_owned(), world.run(&["status"])?.1))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejection_that_was_acknowledged_counts_no_more_and_a_later_one_counts_anew() -> Result<()>
+{
+    let mut world = World::start(Options::default()).await?;
+    world.upload(&archives::write(world.directory(), 1, b"this is no archive")?).await?;
+    let line = world.wait_state(&job(1), State::Rejected, PATIENCE).await?;
+    ensure!(standing(&world)?.0 == "critical");
+
+    let path = format!("/retention/backups/{}", line.get_str("_id")?);
+    let mut browser = Browser::new(&world)?;
+    browser.sign_in("Admin", &Options::default().admin_password).await?;
+    let page = browser.get(&path).await?.body;
+    ensure!(page.contains("Acknowledge that it was rejected"), "{page}");
+    let form = format!("{path}/acknowledgement");
+    let answer = browser.submit(&form, &[("reason", " ")]).await?;
+    ensure!(answer.status == 400, "without a reason: {answer:?}");
+    ensure!(standing(&world)?.0 == "critical");
+    let reason = [("reason", "It was a test of maaiiconnect's.")];
+    for _ in 0..2 {
+        let answer = browser.submit(&form, &reason).await?;
+        ensure!(answer.status == 303, "{answer:?}");
+    }
+    let (state, said) = standing(&world)?;
+    ensure!(state == "ok", "{said}");
+    ensure!(said.contains(&format!("{} Rejected, acknowledged by Admin:", name(1))), "{said}");
+    ensure!(world.run(&["status"])?.0.success(), "{said}");
+    let page = browser.get(&path).await?.body;
+    for part in ["Acknowledged by Admin on", "It was a test of maaiiconnect", "Rejected, acknowl"] {
+        ensure!(page.contains(part), "no {part}: {page}");
+    }
+    ensure!(!page.contains("<summary>Acknowledge"), "it can be acknowledged again: {page}");
+    let audit = world.database().collection::<Document>("audit");
+    let event = audit.find_one(doc! { "action": "rejection-acknowledged" }).await?;
+    let event = event.context("it is in the audit log")?;
+    ensure!(event.get_str("account")? == "Admin" && event.get_str("subject")? == path, "{event}");
+    let line = world.backup(&job(1)).await?.context("its line is there")?;
+    let history = line.get_array("history")?.iter().filter_map(|event| event.as_document());
+    let acknowledged =
+        history.filter(|event| event.get_str("what").is_ok_and(|what| what == "acknowledged"));
+    ensure!(acknowledged.count() == 1, "not once in its history: {line}");
+
+    // The same job once more, and then another one.
+    world.upload(&archives::write(world.directory(), 1, b"this is none either")?).await?;
+    let again = doc! { "job": job(1), "state": "Rejected" };
+    let backups = world.database().collection::<Document>("backups");
+    until("it is rejected again", || async {
+        Ok(backups.count_documents(again.clone()).await? == 2)
+    })
+    .await?;
+    world.wait_state(&job(1), State::Rejected, PATIENCE).await?;
+    ensure!(standing(&world)?.0 == "critical");
+    world.upload(&archives::write(world.directory(), 1, &Sample::new(5).bytes()?)?).await?;
+    world.wait_state(&job(1), State::Stored, PATIENCE).await?;
+    until("a good one took its place", || async { Ok(standing(&world)?.0 == "ok") }).await?;
+    // What is stored, or of nobody, cannot be acknowledged.
+    let stored = world.backup(&job(1)).await?.context("its line is there")?;
+    let form = format!("/retention/backups/{}/acknowledgement", stored.get_str("_id")?);
+    ensure!(browser.submit(&form, &reason).await?.status == 404);
     Ok(())
 }

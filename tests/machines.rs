@@ -31,6 +31,8 @@ mod place;
 mod process;
 #[path = "machines/restore.rs"]
 mod restore;
+#[path = "machines/settings.rs"]
+mod settings;
 #[allow(dead_code, reason = "the tests of the appliance use other parts of it")]
 #[path = "world/sink.rs"]
 mod sink;

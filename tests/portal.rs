@@ -98,6 +98,12 @@ const TABLE: &[Row] = &[
         "/retention/backups/UPLOAD/responsibility",
         [303, 403, 403, 403],
     ),
+    (
+        "POST",
+        "/retention/backups/{upload}/acknowledgement",
+        "/retention/backups/UPLOAD/acknowledgement",
+        [303, 403, 403, 403],
+    ),
     ("GET", "/retention/progress", "/retention/progress", [303, 200, 200, 200]),
     ("GET", "/retention/settings", "/retention/settings", [303, 403, 403, 200]),
     ("GET", "/retention/settings/sheet", "/retention/settings/sheet", [303, 403, 403, 200]),

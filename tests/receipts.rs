@@ -1,5 +1,6 @@
 //! A receipt for each backup that is stored: anybody can check it, and it is held against the data.
 
+mod again;
 mod changed;
 
 use std::{

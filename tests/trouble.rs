@@ -135,6 +135,7 @@ async fn room_on_mongodbs_disk(series: &str) -> Result<()> {
     let options = Options {
         mongod_series: series.into(),
         mongodb_disk_bytes: Some(900 * MIB),
+        sections: OPEN_DOOR.into(),
         ..Options::default()
     };
     let mut world = World::start(options).await?;
@@ -149,7 +150,11 @@ async fn room_on_mongodbs_disk(series: &str) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mongodbs_disk_may_fill_up_while_a_backup_is_stored() -> Result<()> {
-    let options = Options { mongodb_disk_bytes: Some(1700 * MIB), ..Options::default() };
+    let options = Options {
+        mongodb_disk_bytes: Some(1700 * MIB),
+        sections: OPEN_DOOR.into(),
+        ..Options::default()
+    };
     let mut world = World::start(options).await?;
     // More than the room that MongoDB has set aside for its journal.
     let media: Vec<Vec<u8>> = (0..36).map(|n| noise(n, 8 * 1024)).collect();

@@ -15,6 +15,7 @@ pub(crate) mod sshd;
 
 use std::{
     collections::HashSet,
+    ffi::OsString,
     fs::{self, Permissions},
     net::Ipv4Addr,
     os::unix::fs::{MetadataExt, PermissionsExt},
@@ -299,6 +300,11 @@ impl World {
         let output = self.program.command().args(arguments).output()?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok((output.status, text(&output.stdout), text(&output.stderr)))
+    }
+
+    /// The command line that leads to where the world's programs are.
+    pub(crate) fn way_in(&self) -> Vec<OsString> {
+        SmallDisks::way_into(self.program.disks.as_deref())
     }
 
     /// The portal's address.

@@ -10,12 +10,12 @@
 //!
 //! Whoever receives it computes the signature anew, and turns away what is older than some minutes.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use sha2::Sha256;
-use ureq::tls::{RootCerts, TlsConfig};
+use ureq::tls::TlsConfig;
 
 use super::message::Message;
 use crate::{
@@ -36,13 +36,8 @@ pub enum Error {
     #[error("cannot write the message")]
     Write(#[from] serde_json::Error),
     /// The file with the authority's certificate cannot be used.
-    #[error("cannot use the authority's certificate {}", path.display())]
-    Authority {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Trust(#[from] trust::Error),
     /// The webhook could not be reached, or its certificate is not trusted.
     #[error("cannot post to {url}")]
     Post {
@@ -71,7 +66,9 @@ impl Webhook {
         let body = serde_json::to_vec(message)?;
         let timestamp = now.as_second().to_string();
         let signature = signature(&self.secrets.webhook_key()?, &timestamp, &body);
-        let tls = TlsConfig::builder().root_certs(self.authorities()?).build();
+        let tls = TlsConfig::builder()
+            .root_certs(trust::authorities(self.section.ca_file.as_deref())?)
+            .build();
         let config = ureq::Agent::config_builder()
             .https_only(true)
             .tls_config(tls)
@@ -94,13 +91,6 @@ impl Webhook {
             Err(error) => Err(error),
         }
         .map_err(|source| Error::Post { url: url.clone(), source: source.into() })
-    }
-
-    fn authorities(&self) -> Result<RootCerts, Error> {
-        let file = self.section.ca_file.as_deref();
-        let failed =
-            |source| Error::Authority { path: file.map(Into::into).unwrap_or_default(), source };
-        trust::authorities(file).map_err(failed)
     }
 }
 

@@ -24,11 +24,22 @@ pub enum Condition {
     OnlyCopy,
     /// Refused, and another upload took its place.
     Replaced,
+    /// Refused, and an administrator has seen to it.
+    Acknowledged,
+}
+
+/// Why nobody has to see to a backup any more that was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Another upload took its place.
+    Replaced,
+    /// An administrator has seen to it.
+    Acknowledged,
 }
 
 impl Condition {
     /// Every condition: what somebody has to see to comes first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Rejected,
         Self::Waiting,
         Self::Received,
@@ -37,17 +48,21 @@ impl Condition {
         Self::Safe,
         Self::OnlyCopy,
         Self::Replaced,
+        Self::Acknowledged,
     ];
 
     /// The condition of a backup. Whether it is `safe` is the verdict's answer, and counts only for
     /// one that is stored and not deleted elsewhere.
-    pub fn of(state: State, superseded: bool, status: Status, safe: bool) -> Self {
+    pub fn of(state: State, settled: Option<Settled>, status: Status, safe: bool) -> Self {
         match state {
             State::Arriving | State::Arrived | State::Claimed => Self::Received,
             State::Storing => Self::Storing,
             State::Waiting => Self::Waiting,
-            State::Rejected if superseded => Self::Replaced,
-            State::Rejected => Self::Rejected,
+            State::Rejected => match settled {
+                Some(Settled::Replaced) => Self::Replaced,
+                Some(Settled::Acknowledged) => Self::Acknowledged,
+                None => Self::Rejected,
+            },
             State::Stored if status == Status::Completed => Self::OnlyCopy,
             State::Stored if safe => Self::Safe,
             State::Stored => Self::NotYet,
@@ -70,6 +85,7 @@ impl Condition {
             Self::Safe => "safe",
             Self::OnlyCopy => "only-copy",
             Self::Replaced => "replaced",
+            Self::Acknowledged => "acknowledged",
         }
     }
 
@@ -84,6 +100,7 @@ impl Condition {
             Self::Safe => "Safe to delete",
             Self::OnlyCopy => "Only copy",
             Self::Replaced => "Rejected, replaced since",
+            Self::Acknowledged => "Rejected, acknowledged",
         }
     }
 }
@@ -94,20 +111,33 @@ mod tests {
 
     #[test]
     fn a_condition_follows_from_state_status_and_verdict() {
-        for (state, superseded, status, safe, expected) in [
-            (State::Claimed, false, Status::Uploaded, false, Condition::Received),
-            (State::Storing, false, Status::Uploaded, false, Condition::Storing),
-            (State::Waiting, false, Status::Uploaded, false, Condition::Waiting),
-            (State::Rejected, false, Status::Uploaded, false, Condition::Rejected),
-            (State::Rejected, true, Status::Uploaded, false, Condition::Replaced),
-            (State::Stored, false, Status::Uploaded, false, Condition::NotYet),
-            (State::Stored, false, Status::Uploaded, true, Condition::Safe),
-            (State::Stored, false, Status::Deleting, true, Condition::Safe),
-            (State::Stored, false, Status::Failed, false, Condition::NotYet),
-            (State::Stored, false, Status::Completed, true, Condition::OnlyCopy),
-            (State::Stored, false, Status::Completed, false, Condition::OnlyCopy),
+        for (state, settled, status, safe, expected) in [
+            (State::Claimed, None, Status::Uploaded, false, Condition::Received),
+            (State::Storing, None, Status::Uploaded, false, Condition::Storing),
+            (State::Waiting, None, Status::Uploaded, false, Condition::Waiting),
+            (State::Rejected, None, Status::Uploaded, false, Condition::Rejected),
+            (
+                State::Rejected,
+                Some(Settled::Replaced),
+                Status::Uploaded,
+                false,
+                Condition::Replaced,
+            ),
+            (
+                State::Rejected,
+                Some(Settled::Acknowledged),
+                Status::Uploaded,
+                false,
+                Condition::Acknowledged,
+            ),
+            (State::Stored, None, Status::Uploaded, false, Condition::NotYet),
+            (State::Stored, None, Status::Uploaded, true, Condition::Safe),
+            (State::Stored, None, Status::Deleting, true, Condition::Safe),
+            (State::Stored, None, Status::Failed, false, Condition::NotYet),
+            (State::Stored, None, Status::Completed, true, Condition::OnlyCopy),
+            (State::Stored, None, Status::Completed, false, Condition::OnlyCopy),
         ] {
-            assert_eq!(Condition::of(state, superseded, status, safe), expected, "{state}");
+            assert_eq!(Condition::of(state, settled, status, safe), expected, "{state}");
         }
     }
 

@@ -37,6 +37,12 @@ pub enum What {
     Rejected,
     /// The very same file was uploaded again.
     Repeated,
+    /// Somebody said that a rejection is known.
+    Acknowledged,
+    /// It was checked again, and was not as it was received.
+    Differs,
+    /// It was checked again, and was as it was received once more.
+    AsReceived,
     /// Somebody took responsibility for a finding.
     Responsibility,
     /// Somebody pressed *Delete from maaiiconnect*, or *Try again*.
@@ -57,6 +63,9 @@ impl What {
             Self::Waiting => "Waiting",
             Self::Rejected => "Rejected",
             Self::Repeated => "Same file uploaded again",
+            Self::Acknowledged => "Rejection acknowledged",
+            Self::Differs => "Not as it was received",
+            Self::AsReceived => "As it was received again",
             Self::Responsibility => "Responsibility taken",
             Self::Deleting => "Deletion from maaiiconnect begun",
             Self::Failed => "Deletion failed",

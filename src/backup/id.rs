@@ -1,4 +1,4 @@
-//! The ids that run through everything: of a job, of an upload, of a medium.
+//! The ids that run through everything: of a job, of an upload, of a medium, of a state directory.
 
 use std::{fmt, str::FromStr};
 
@@ -20,6 +20,9 @@ pub enum InvalidId {
     /// Not the id of an upload.
     #[error("{0:?} is not the id of an upload")]
     Upload(String),
+    /// Not the id of a state directory.
+    #[error("{0:?} is not the id of a state directory")]
+    Directory(String),
     /// Not a SHA-256 in hexadecimal.
     #[error("{0:?} is not the id of a medium")]
     Medium(String),
@@ -79,6 +82,35 @@ impl FromStr for UploadId {
         match (text.len(), uuid::Uuid::try_parse(text)) {
             (36, Ok(id)) => Ok(Self(id.hyphenated().to_string())),
             _ => Err(InvalidId::Upload(text.to_owned())),
+        }
+    }
+}
+
+/// Names the state directory that an upload was taken into: several appliances may store in one
+/// database, and each knows only its own files.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DirectoryId(String);
+
+impl DirectoryId {
+    /// A new id for a directory that was made `unix_seconds` after 1970.
+    pub fn new(unix_seconds: u64, nanos: u32) -> Self {
+        Self(UploadId::new(unix_seconds, nanos).0)
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for DirectoryId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        match (text.len(), uuid::Uuid::try_parse(text)) {
+            (36, Ok(id)) => Ok(Self(id.hyphenated().to_string())),
+            _ => Err(InvalidId::Directory(text.to_owned())),
         }
     }
 }
@@ -146,7 +178,7 @@ macro_rules! text_id {
         }
     )+};
 }
-text_id!(JobId, UploadId);
+text_id!(JobId, UploadId, DirectoryId);
 
 /// Reads and writes an id as its text.
 macro_rules! text_serde {
@@ -166,7 +198,7 @@ macro_rules! text_serde {
         }
     )+};
 }
-text_serde!(JobId, UploadId, MediumId, ReceiptId);
+text_serde!(JobId, UploadId, DirectoryId, MediumId, ReceiptId);
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! Why a backup was refused or has to wait, for programs and for people.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// A stable code and a sentence for the administrator.
@@ -16,6 +17,17 @@ impl<Code> Reason<Code> {
     pub fn new(code: Code, sentence: impl Into<String>) -> Self {
         Self { code, sentence: sentence.into() }
     }
+}
+
+/// An administrator's word that a rejection is known, and that no good upload is awaited any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Why that is all right.
+    pub reason: String,
+    /// The account.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// What was wrong with an archive.
@@ -44,6 +56,9 @@ pub enum RejectionCode {
     Unsupported,
     /// The same job was stored before, with other bytes.
     Conflict,
+    /// The file is not where it was taken to any more. No fault of the sender's, but only another
+    /// upload can mend it.
+    FileGone,
 }
 
 /// What holds a backup up.

@@ -9,7 +9,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, FindingKind, Findings, Progress, Readability, State};
+use super::{Condition, FindingKind, Findings, Progress, Readability, State, Verified};
 
 /// Something that has to hold before data may be deleted from maaiiconnect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -145,6 +145,8 @@ pub struct Facts<'a> {
     pub findings: &'a Findings,
     /// Where the archive is.
     pub kept: Kept,
+    /// What came of the last check against the receipt; nothing before the first.
+    pub verified: Option<&'a Verified>,
     /// Which media can be read; nothing where that cannot be found out.
     pub readability: Option<&'a Readability>,
     /// Who has it; nothing where that cannot be found out.
@@ -234,6 +236,9 @@ fn answer(point: Point, facts: &Facts<'_>) -> (Answer, String) {
 }
 
 fn intact(facts: &Facts<'_>) -> (Answer, String) {
+    if let Some(found) = facts.verified.filter(|found| !found.is_ok()) {
+        return (Answer::No, found.sentence());
+    }
     let entries = facts.progress.entries_total;
     let checked = format!("All {entries} entries passed their checksums");
     match facts.kept {

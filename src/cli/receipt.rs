@@ -15,12 +15,12 @@ use serde_json::json;
 use super::output;
 use crate::{
     appliance,
-    backup::{JobId, UploadId},
+    backup::{JobId, UploadId, Verified, verified::Differs},
     config::Config,
     intake::places::Places,
     receipt::{
         IDENTITY, NAMESPACE, PublicKey, Signature,
-        examine::{Examined, Examiner, Kept},
+        examine::{Difference, Examined, Examiner, Kept},
     },
     store::{Store, receipts::Receipt},
 };
@@ -80,7 +80,13 @@ pub(super) enum ReceiptCommand {
     },
 }
 
+/// The lowest priority there is.
+const LOWEST_PRIORITY: i32 = 19;
+
 const VERIFY_HELP: &str = "\
+What was found is written to the backup, where its page, the verdict and `retention status` go by
+it; not so with --signers. The daemon does the same with each stored backup again and again.
+
 Signatures of this appliance's own key are accepted. Where several appliances store in one
 database, name the keys of the others as well: collect what `retention receipt key` prints
 on each in a file, and pass it with --signers.
@@ -96,6 +102,12 @@ pub(super) struct Verify {
     /// Accept the keys in this file, too: an allowed_signers file
     #[arg(long, value_name = "FILE")]
     signers: Option<PathBuf>,
+    /// Leave out the receipts before it, but that it names the one right before it
+    #[arg(long)]
+    alone: bool,
+    /// At the lowest priority. The daemon starts this.
+    #[arg(long, hide = true)]
+    idle: bool,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -214,6 +226,10 @@ impl Kept for OnThisMachine {
 
 impl Verify {
     async fn run(self, config: &Config, store: &Store) -> anyhow::Result<ExitCode> {
+        if self.idle {
+            // Where this is refused, it is only less polite.
+            let _ = rustix::process::setpriority_process(None, LOWEST_PRIORITY);
+        }
         let mut trusted = match &self.signers {
             Some(path) => signers(path)?,
             None => Vec::new(),
@@ -230,10 +246,24 @@ impl Verify {
             bar.set_length(total);
             bar.set_position(done);
         };
-        let examiner = Examiner { store, trusted: &trusted, kept: &kept, progress: &progress };
+        let examiner = Examiner {
+            store,
+            trusted: &trusted,
+            whole_chain: !self.alone,
+            kept: &kept,
+            progress: &progress,
+        };
         let examined = examiner.examine(&receipt).await;
         bar.finish_and_clear();
         let examined = examined?;
+        if self.signers.is_none() {
+            let differs = |one: &Difference| Differs {
+                what: one.kind.as_str().to_owned(),
+                sentence: one.sentence.clone(),
+            };
+            let found = Verified::new(appliance::now(), examined.differences.iter().map(differs));
+            store.note_verified(&receipt.upload, &found).await?;
+        }
         let ok = examined.differences.is_empty();
         if self.json {
             output::print_json(&json!({

@@ -132,7 +132,7 @@ async fn change_database(
 }
 
 /// Logs to the journal if systemd started us, to standard error otherwise.
-fn start_log() {
+pub(super) fn start_log() {
     use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
     let filter =

@@ -6,8 +6,16 @@ use anyhow::Context;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::output;
-use crate::{appliance, config::Config, sftp::door::Door};
+use super::{output, run};
+use crate::{
+    appliance,
+    config::Config,
+    sftp::{
+        Endpoint,
+        cutoff::{self, CutOff},
+        door::Door,
+    },
+};
 
 /// What can be done with the endpoint.
 #[derive(Debug, Subcommand)]
@@ -25,6 +33,9 @@ pub(super) enum Sftp {
     /// Print the authorised keys with what each opens now. sshd runs this at every sign-in.
     #[command(hide = true)]
     Keys(Door),
+    /// Cut uploads off before the disk is full. `retention sftp serve` starts this beside sshd.
+    #[command(hide = true, name = cutoff::COMMAND)]
+    CutOff(CutOff),
 }
 
 impl Sftp {
@@ -33,8 +44,10 @@ impl Sftp {
         let prepared = endpoint.prepare()?;
         match self {
             Self::Keys(door) => keys(&door),
+            Self::CutOff(it) => cut_off(it),
             Self::Serve => {
                 endpoint.refuse_locked()?;
+                start_cut_off(&endpoint);
                 let mut command = prepared.command();
                 let error = command.exec();
                 Err(error).with_context(|| {
@@ -65,6 +78,23 @@ impl Sftp {
 
 /// Answers sshd. Needs no configuration, and no right but to read the keys.
 pub(super) fn keys(door: &Door) -> anyhow::Result<ExitCode> {
-    output::print(&door.answer()?)?;
+    output::print(&door.answer(appliance::now())?)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Watches the disk beside sshd. Needs no configuration.
+pub(super) fn cut_off(it: CutOff) -> anyhow::Result<ExitCode> {
+    run::start_log();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(it.run())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An endpoint without it is better than none.
+fn start_cut_off(endpoint: &Endpoint) {
+    if let Some(mut command) = endpoint.cut_off()
+        && let Err(error) = command.spawn()
+    {
+        eprintln!("retention: uploads that have begun will not be cut off: {error}");
+    }
 }

@@ -87,7 +87,9 @@ fn describe(report: &Report, now: Timestamp) -> String {
         }
         for line in lines {
             let reason = line.reason.as_deref().map_or(String::new(), |why| format!(": {why}"));
-            let _ = writeln!(text, "  {} {}{reason}", line.file, line.state);
+            let known = line.acknowledged_by.as_deref();
+            let known = known.map_or(String::new(), |by| format!(", acknowledged by {by}"));
+            let _ = writeln!(text, "  {} {}{known}{reason}", line.file, line.state);
         }
     }
     if let Ok(uploads) = report.inbox.answer()

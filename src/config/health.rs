@@ -18,6 +18,11 @@ pub struct Health {
     pub reserve_bytes: u64,
     /// A file system that has less than this free, in percent, is worth a warning.
     pub warn_below_percent: u8,
+    /// How often a stored backup is held against its receipt again of which this is the only copy,
+    /// because maaiiconnect has deleted its data, in days.
+    pub verify_only_copies_days: u16,
+    /// How often all other stored backups are, in days.
+    pub verify_others_days: u16,
     /// The IPSec connection to maaiiconnect: its name in `swanctl`, or an `address:port` that
     /// answers through it. Empty where there is none.
     pub tunnel: String,
@@ -32,6 +37,8 @@ impl Default for Health {
             schedule_margin_minutes: 180,
             reserve_bytes: 2 << 30,
             warn_below_percent: 10,
+            verify_only_copies_days: 7,
+            verify_others_days: 30,
             tunnel: String::new(),
         }
     }
@@ -62,6 +69,13 @@ impl Health {
         }
         if self.warn_below_percent > 90 {
             return Some(("health.warn_below_percent", "it has to be 90 or less"));
+        }
+        let period_fits = |days: &u16| (1..=366).contains(days);
+        if !period_fits(&self.verify_only_copies_days) {
+            return Some(("health.verify_only_copies_days", "it has to be from 1 to 366"));
+        }
+        if !period_fits(&self.verify_others_days) {
+            return Some(("health.verify_others_days", "it has to be from 1 to 366"));
         }
         if !self.tunnel.chars().all(tunnel_fits) {
             return Some(("health.tunnel", "write a connection's name, or address:port"));

@@ -1,7 +1,7 @@
 //! The connector's interface, as far as the appliance uses it. It is written down in
 //! `packaging/connector/openapi.yaml`.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -28,13 +28,8 @@ pub enum Error {
     #[error("cannot ask without a token")]
     Token(#[from] secret::Error),
     /// A certificate cannot be used.
-    #[error("cannot use {}", path.display())]
-    Certificate {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Trust(#[from] trust::Error),
     /// Nobody answers, or with a certificate that is not trusted.
     #[error("cannot reach {url}")]
     Reach {
@@ -208,19 +203,10 @@ impl Client {
     }
 
     fn agent(&self) -> Result<ureq::Agent, Error> {
-        let unusable = |path: &PathBuf| {
-            let path = path.clone();
-            move |source| Error::Certificate { path, source }
-        };
         let Self { section, .. } = self;
-        let roots = match &section.ca_file {
-            Some(path) => trust::authorities(Some(path)).map_err(unusable(path))?,
-            None => ureq::tls::RootCerts::WebPki,
-        };
+        let roots = trust::authorities(section.ca_file.as_deref())?;
         let own = match (&section.certificate, &section.key) {
-            (Some(certificate), Some(key)) => {
-                Some(trust::own(certificate, key).map_err(unusable(certificate))?)
-            }
+            (Some(certificate), Some(key)) => Some(trust::own(certificate, key)?),
             _ => None,
         };
         let tls = TlsConfig::builder().root_certs(roots).client_cert(own).build();

@@ -1,9 +1,12 @@
 //! Backups: those in trouble, the one that should have come, and whether it is as large as its like.
 
-use jiff::{Timestamp, ToSpan, civil::Time, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, ToSpan, civil::Time, tz::TimeZone};
 
 use super::check::{Measure, Verdict, bytes, span};
-use crate::{backup::State, store::backups::Backup};
+use crate::{
+    backup::{State, Verified},
+    store::{backups::Backup, verification::Standing},
+};
 
 /// How many earlier backups say how large one is as a rule, and how many there have to be.
 const LIKE: (usize, usize) = (14, 5);
@@ -17,25 +20,117 @@ const TOO_SMALL_TO_COMPARE: u64 = 1 << 20;
 /// How many backups are named in a sentence.
 const NAMED: usize = 3;
 
-/// Backups that were rejected and not replaced.
+/// For how long a stored backup may be without a receipt before somebody is told.
+pub const RECEIPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// For how long a backup may be on its way elsewhere before somebody is told.
+pub const ELSEWHERE: SignedDuration = SignedDuration::from_hours(24);
+
+/// Backups that were rejected and not replaced. What an administrator has acknowledged is known.
 pub fn rejected(troubled: &[Backup]) -> Verdict {
-    let found: Vec<&Backup> =
-        troubled.iter().filter(|backup| backup.state == State::Rejected).collect();
+    let all = troubled.iter().filter(|backup| backup.state == State::Rejected);
+    let (known, found): (Vec<&Backup>, Vec<&Backup>) =
+        all.partition(|backup| backup.acknowledged.is_some());
     let verdict = match found.as_slice() {
-        [] => Verdict::ok("No backup was rejected that was not replaced."),
+        [] => Verdict::ok(match known.len() {
+            0 => "No backup was rejected that was not replaced.".to_owned(),
+            1 => format!("{} was rejected, which was acknowledged.", known[0].file),
+            several => format!("{several} backups were rejected, which was acknowledged."),
+        }),
         [one] => {
             let why = one.rejection.as_ref().map_or("", |reason| reason.sentence.as_str());
             Verdict::critical(
                 format!("{} was rejected: {why}", one.file),
-                "Do not delete its data from maaiiconnect. Let maaiiconnect upload it again.",
+                "Do not delete its data from maaiiconnect. Let maaiiconnect upload it again. If it \
+                 never will, an administrator can acknowledge it on the backup's page.",
             )
         }
         several => Verdict::critical(
             format!("{} backups were rejected: {}.", several.len(), names(several)),
-            "Do not delete their data from maaiiconnect. Let maaiiconnect upload them again.",
+            "Do not delete their data from maaiiconnect. Let maaiiconnect upload them again. If it \
+             never will, an administrator can acknowledge each on the backup's page.",
         ),
     };
-    verdict.with([count("backups_rejected", found.len())])
+    verdict.with([
+        count("backups_rejected", found.len()),
+        count("backups_rejected_acknowledged", known.len()),
+    ])
+}
+
+/// Backups on their way that nobody here can go on with.
+pub fn elsewhere(stranded: &[Backup], now: Timestamp) -> Verdict {
+    let verdict = match stranded {
+        [] => Verdict::ok("No backup is held up in another state directory."),
+        [first, more @ ..] => {
+            let place = match &first.directory {
+                Some(id) => format!("the state directory {id}, which is not this one"),
+                None => "a state directory that is not known".to_owned(),
+            };
+            let more = match more.len() {
+                0 => String::new(),
+                1 => " One more is as well.".to_owned(),
+                more => format!(" {more} more are as well."),
+            };
+            let since = span(now.duration_since(first.changed).as_secs());
+            Verdict::warning(
+                format!(
+                    "{} has been {} for {since}, and its file is in {place}.{more}",
+                    first.file, first.state
+                ),
+                "See to the appliance that has it. If its state directory is lost for good, let \
+                 maaiiconnect upload the backup again, or give this directory the other's id, as \
+                 OPERATIONS.md says. Until then what the backup has brought is hidden.",
+            )
+        }
+    };
+    verdict.with([count("backups_elsewhere", stranded.len())])
+}
+
+/// Stored backups, as they were when each was held against its receipt last.
+pub fn intact(found: &Standing) -> Verdict {
+    let verdict = match (found.differing.as_slice(), found.overdue) {
+        ([], 0) => Verdict::ok("All stored backups were as received when they were checked last."),
+        ([], overdue) => {
+            let backups = if overdue == 1 { "backup was" } else { "backups were" };
+            Verdict::warning(
+                format!("{overdue} stored {backups} not checked again for far too long."),
+                "Look at the journal of retention.service. What lies in another state directory \
+                 is checked by the appliance that has it.",
+            )
+        }
+        ([one], _) => {
+            let what = one.verified.as_ref().map(Verified::sentence).unwrap_or_default();
+            Verdict::critical(format!("{}: {what}", one.file), DIFFERS)
+        }
+        (several, _) => {
+            let all: Vec<&Backup> = several.iter().collect();
+            Verdict::critical(
+                format!("{} backups are not as they were received: {}.", all.len(), names(&all)),
+                DIFFERS,
+            )
+        }
+    };
+    verdict.with([
+        count("backups_differing", found.differing.len()),
+        Measure::whole("backups_overdue", found.overdue),
+    ])
+}
+
+const DIFFERS: &str = "Delete nothing of it from maaiiconnect. The backup's page says what differs. \
+                       Look at the disk, mend it from a copy, and run `retention receipt verify`.";
+
+/// Stored backups that have no receipt though they should.
+pub fn receipts(found: &Standing) -> Verdict {
+    let all: Vec<&Backup> = found.without_receipt.iter().collect();
+    let verdict = match all.as_slice() {
+        [] => Verdict::ok("Every stored backup has its receipt, or is getting it."),
+        several => Verdict::warning(
+            format!("Stored for more than a day, and without a receipt: {}.", names(several)),
+            "The journal of retention.service says why. Put the Archive Key or the archive back \
+             that is missing; the receipt is then given by itself.",
+        ),
+    };
+    verdict.with([count("backups_without_receipt", all.len())])
 }
 
 /// Backups that wait.
@@ -163,7 +258,9 @@ pub fn size(stored: &[&Backup]) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::{super::check::State as Judged, *};
-    use crate::backup::{Findings, Progress, Reason, RejectionCode, WaitCode};
+    use crate::backup::{
+        Acknowledged, Findings, Progress, Reason, RejectionCode, WaitCode, verified::Differs,
+    };
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("a time")
@@ -190,10 +287,13 @@ mod tests {
             sha256: None,
             repeats: 0,
             superseded: false,
+            acknowledged: None,
+            directory: None,
             senders: None,
             archive_kept: None,
             modes: None,
             archive_keys: Vec::new(),
+            verified: None,
             history: Vec::new(),
             overrides: Vec::new(),
             deletion: None,
@@ -227,7 +327,47 @@ mod tests {
         assert_eq!(waiting(&troubled, now).state, Judged::Warning);
         assert_eq!(waiting(&troubled, at("2021-05-02T00:00:00Z")).state, Judged::Critical);
         assert_eq!(rejected(&[]).state, Judged::Ok);
+        let mut known = backup(State::Rejected, 1);
+        known.acknowledged =
+            Some(Acknowledged { reason: "A test.".into(), by: "Admin".into(), at: now });
+        assert_eq!(rejected(&[known.clone()]).state, Judged::Ok);
+        assert!(rejected(&[known.clone()]).sentence.contains("acknowledged"));
+        let later = rejected(&[backup(State::Rejected, 1), known]);
+        assert_eq!(later.state, Judged::Critical);
+        assert_eq!(later.sentence, "backup.zip was rejected: Its end is missing.");
+        assert_eq!(elsewhere(&[], now).state, Judged::Ok);
+        let stranded = elsewhere(&[backup(State::Storing, 1), backup(State::Claimed, 1)], now);
+        assert_eq!(stranded.state, Judged::Warning);
+        let said = "backup.zip has been Storing for 10 hours, and its file is in a state directory \
+                    that is not known. One more is as well.";
+        assert_eq!(stranded.sentence, said);
         assert_eq!(waiting(&[], now).state, Judged::Ok);
+    }
+
+    #[test]
+    fn what_is_not_as_it_was_received_weighs_more_than_what_was_not_checked() {
+        let mut differs = backup(State::Stored, 1);
+        let medium = Differs { what: "medium".into(), sentence: "Of Mei's photo.jpg.".into() };
+        differs.verified = Some(Verified::new(at("2021-05-09T00:00:00Z"), [medium]));
+        let all = |differing: usize, overdue| Standing {
+            differing: vec![differs.clone(); differing],
+            overdue,
+            without_receipt: Vec::new(),
+        };
+        for (differing, overdue, state, said) in [
+            (0, 0, Judged::Ok, "as received"),
+            (0, 1, Judged::Warning, "1 stored backup was not checked"),
+            (1, 3, Judged::Critical, "something was not as it was received: media."),
+            (2, 0, Judged::Critical, "2 backups are not as they were received: backup.zip, "),
+        ] {
+            let verdict = intact(&all(differing, overdue));
+            assert_eq!(verdict.state, state, "{differing} {overdue}");
+            assert!(verdict.sentence.contains(said), "{}", verdict.sentence);
+            assert!(!verdict.sentence.contains("Mei"), "{}", verdict.sentence);
+        }
+        assert_eq!(receipts(&all(0, 0)).state, Judged::Ok);
+        let without = Standing { without_receipt: vec![differs.clone()], ..all(0, 0) };
+        assert_eq!(receipts(&without).state, Judged::Warning);
     }
 
     #[test]

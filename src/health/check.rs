@@ -86,6 +86,12 @@ pub enum Kind {
     BackupsRejected,
     /// Backups that wait.
     BackupsWaiting,
+    /// Backups on their way whose files are in another state directory.
+    BackupsElsewhere,
+    /// Whether stored backups are as they were received.
+    BackupsIntact,
+    /// Whether stored backups have their receipts.
+    Receipts,
     /// Whether the backup of the day came.
     Schedule,
     /// Whether the newest backup is as large as its like.
@@ -106,13 +112,16 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which they are shown.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::Daemon,
         Self::Endpoint,
         Self::UploadRoom,
         Self::Inbox,
         Self::BackupsRejected,
         Self::BackupsWaiting,
+        Self::BackupsElsewhere,
+        Self::BackupsIntact,
+        Self::Receipts,
         Self::Schedule,
         Self::BackupSize,
         Self::Mongodb,
@@ -152,6 +161,9 @@ impl Kind {
             Self::Inbox => "inbox",
             Self::BackupsRejected => "backups-rejected",
             Self::BackupsWaiting => "backups-waiting",
+            Self::BackupsElsewhere => "backups-elsewhere",
+            Self::BackupsIntact => "backups-intact",
+            Self::Receipts => "receipts",
             Self::Schedule => "schedule",
             Self::BackupSize => "backup-size",
             Self::Certificate => "certificate",
@@ -182,6 +194,9 @@ impl Kind {
             Self::Inbox => "Inbox",
             Self::BackupsRejected => "Rejected backups",
             Self::BackupsWaiting => "Waiting backups",
+            Self::BackupsElsewhere => "Backups of another directory",
+            Self::BackupsIntact => "Stored backups",
+            Self::Receipts => "Receipts",
             Self::Schedule => "Schedule",
             Self::BackupSize => "Size of backups",
             Self::Certificate => "Certificate",

@@ -167,20 +167,31 @@ fn whole(number: f64) -> u64 {
     number.max(0.0) as u64
 }
 
-/// Whether uploads are let in, judged by the disk of the inbox.
-pub fn upload_room(found: &io::Result<FileSystem>, reserve_bytes: u64) -> Verdict {
-    match found {
-        Err(error) => Verdict::unknown(format!("The inbox cannot be looked at: {error}."), ""),
-        Ok(found) if found.free_bytes < reserve_bytes => Verdict::critical(
+/// Whether uploads are let in, judged by the disk of the inbox and, where it is another one, by what
+/// is free on MongoDB's.
+pub fn upload_room(
+    found: &io::Result<FileSystem>,
+    mongodb_free_bytes: Option<u64>,
+    reserve_bytes: u64,
+) -> Verdict {
+    let refused = |free, whose| {
+        Verdict::critical(
             format!(
-                "Uploads are refused: {} are free and {} have to stay free for MongoDB.",
-                bytes(found.free_bytes),
+                "Uploads are refused: {} are free on {whose} and {} have to stay free for MongoDB.",
+                bytes(free),
                 bytes(reserve_bytes)
             ),
-            "Make room on the disk. Uploads are let in again by themselves, and maaiiconnect tries \
+            "Make room on that disk. Uploads are let in again by themselves, and maaiiconnect tries \
              again.",
-        ),
-        Ok(found) => Verdict::ok(format!(
+        )
+    };
+    match (found, mongodb_free_bytes) {
+        (Ok(found), _) if found.free_bytes < reserve_bytes => {
+            refused(found.free_bytes, "the disk of the inbox")
+        }
+        (_, Some(free)) if free < reserve_bytes => refused(free, "MongoDB's disk"),
+        (Err(error), _) => Verdict::unknown(format!("The inbox cannot be looked at: {error}."), ""),
+        (Ok(found), _) => Verdict::ok(format!(
             "Uploads are let in until less than {} are free; that leaves {}.",
             bytes(reserve_bytes),
             bytes(found.free_bytes - reserve_bytes)
@@ -230,11 +241,20 @@ mod tests {
 
     #[test]
     fn uploads_are_let_in_while_the_reserve_is_free() {
-        for (free, state) in [(3, State::Ok), (2, State::Ok), (1, State::Critical)] {
-            let verdict = upload_room(&Ok(file_system(10 * GB, free * GB)), 2 * GB);
-            assert_eq!(verdict.state, state);
+        for (free, mongodb, state, said) in [
+            (3, None, State::Ok, "that leaves 1.0 GB"),
+            (2, None, State::Ok, "that leaves 0 bytes"),
+            (1, None, State::Critical, "free on the disk of the inbox"),
+            (1, Some(1), State::Critical, "free on the disk of the inbox"),
+            (3, Some(2), State::Ok, "that leaves 1.0 GB"),
+            (3, Some(1), State::Critical, "free on MongoDB's disk"),
+        ] {
+            let mongodb = mongodb.map(|free| free * GB);
+            let verdict = upload_room(&Ok(file_system(10 * GB, free * GB)), mongodb, 2 * GB);
+            assert_eq!(verdict.state, state, "{free} {mongodb:?}");
+            assert!(verdict.sentence.contains(said), "{}", verdict.sentence);
         }
-        let gone = upload_room(&Err(io::ErrorKind::NotFound.into()), 1);
+        let gone = upload_room(&Err(io::ErrorKind::NotFound.into()), None, 1);
         assert_eq!(gone.state, State::Unknown);
     }
 

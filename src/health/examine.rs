@@ -17,14 +17,16 @@ use super::{
     machine, storage, tunnel, uploads,
 };
 use crate::{
-    backup::State,
+    backup::{DirectoryId, State},
     cause::chain,
     settings::Settings as Set,
     store::{
         self, Server, Store,
         backups::Backup,
+        verification::Standing,
         vitals::{Asked, Member, Oplog, Space},
     },
+    verification::Periods,
 };
 
 /// How long a part may take to answer.
@@ -51,6 +53,8 @@ pub struct Examiner {
     store: Store,
     settings: Settings,
     slow: Option<Slow>,
+    /// Whether MongoDB's own disk was short at the last look; nothing where that is not known.
+    mongodb_is_short: Option<bool>,
     /// Failed requests of each disk at the first look.
     requests_at_first: Vec<(String, u64)>,
 }
@@ -75,17 +79,27 @@ struct Vitals {
     unresolved: Part<Vec<Backup>>,
     /// What was set in the portal.
     set: Part<Set>,
+    /// Those on their way whose files are elsewhere.
+    stranded: Part<Vec<Backup>>,
+    /// How it stands with those that are stored.
+    standing: Part<Standing>,
 }
 
 impl Examiner {
     /// An examiner of the appliance that stores in `store`.
     pub fn new(store: Store, settings: Settings) -> Self {
-        Self { store, settings, slow: None, requests_at_first: Vec::new() }
+        Self { store, settings, slow: None, mongodb_is_short: None, requests_at_first: Vec::new() }
     }
 
     /// What is looked after.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Whether less than the reserve was free at the last look on MongoDB's disk, where that is
+    /// another than the inbox's; nothing where it is not known.
+    pub fn mongodb_is_short(&self) -> Option<bool> {
+        self.mongodb_is_short
     }
 
     /// Looks at everything. `watching` is since when the appliance is watched; `history` is what
@@ -94,8 +108,9 @@ impl Examiner {
         let tunnel = self.settings.health.tunnel.clone();
         let tunnel =
             async { if tunnel.is_empty() { None } else { Some(tunnel::look(&tunnel).await) } };
+        let directory = (self.settings.directory)(&self.settings.state_directory);
         let (vitals, endpoint, tunnel, slow) = tokio::join!(
-            vitals(&self.store),
+            vitals(&self.store, directory, self.settings.periods, now),
             endpoint::look(self.settings.sftp),
             tunnel,
             self.slow(now)
@@ -205,11 +220,13 @@ impl Examiner {
             };
             checks.extend(disk::checks(name, found, limits, history, now));
         }
+        let mut mongodb_free = None;
         if let Some(space) = vitals.space {
             let same = looked.iter().any(|(_, found)| {
                 found.as_ref().is_ok_and(|found| found.total_bytes == space.total_bytes)
             });
             if !same {
+                mongodb_free = Some(space.free_bytes);
                 let found = disk::FileSystem {
                     name: "mongodb".into(),
                     total_bytes: space.total_bytes,
@@ -220,10 +237,12 @@ impl Examiner {
                 checks.extend(disk::checks("mongodb", &Ok(found), limits, history, now));
             }
         }
+        self.mongodb_is_short =
+            vitals.space.map(|_| mongodb_free.is_some_and(|free| free < limits.reserve_bytes));
         self.below(&state, checks, now);
         match looked.into_iter().next() {
             Some((_, found)) => {
-                let room = disk::upload_room(&found, limits.reserve_bytes);
+                let room = disk::upload_room(&found, mongodb_free, limits.reserve_bytes);
                 checks.push(room.of(Kind::UploadRoom, "", now));
                 Part::new(found.map(|found| Disk {
                     total_bytes: found.total_bytes,
@@ -299,6 +318,14 @@ impl Examiner {
         };
         checks.push(backups::rejected(troubled).of(Kind::BackupsRejected, "", now));
         checks.push(backups::waiting(troubled, now).of(Kind::BackupsWaiting, "", now));
+        if let Part::Ok(stranded) = &vitals.stranded {
+            let verdict = backups::elsewhere(stranded, now);
+            checks.push(verdict.of(Kind::BackupsElsewhere, "", now));
+        }
+        if let Part::Ok(standing) = &vitals.standing {
+            checks.push(backups::intact(standing).of(Kind::BackupsIntact, "", now));
+            checks.push(backups::receipts(standing).of(Kind::Receipts, "", now));
+        }
         let set = vitals.set.answer().cloned().unwrap_or_default();
         let configured = self.settings.health.schedule_hour;
         if set.off {
@@ -336,16 +363,34 @@ fn next_bytes(newest: &[Backup]) -> u64 {
 
 /// Asks the database everything. Each question runs by itself, for a future of the driver is not
 /// to be dropped half-way.
-async fn vitals(store: &Store) -> Vitals {
+async fn vitals(
+    store: &Store,
+    directory: Option<DirectoryId>,
+    periods: Periods,
+    now: Timestamp,
+) -> Vitals {
     let begun = Instant::now();
     let server = asked(store, |store| async move { store.ping().await }).await;
     if !server.is_ok() {
-        let why = || Part::Error("MongoDB does not answer".to_owned());
-        let (newest, unresolved, set) = (why(), why(), Part::Error(String::new()));
+        let why = || "MongoDB does not answer".to_owned();
+        let (newest, unresolved) = (Part::Error(why()), Part::Error(why()));
+        let (stranded, standing, set) =
+            (Part::Error(why()), Part::Error(why()), Part::Error(why()));
         let (time, space, members, oplog) = (None, None, None, None);
-        return Vitals { server, time, space, members, oplog, newest, unresolved, set };
+        return Vitals {
+            server,
+            time,
+            space,
+            members,
+            oplog,
+            newest,
+            unresolved,
+            stranded,
+            standing,
+            set,
+        };
     }
-    let (time, space, members, oplog, newest, unresolved, set) = tokio::join!(
+    let (time, space, members, oplog, newest, unresolved, set, stranded, standing) = tokio::join!(
         asked(store, move |store| async move {
             let asked = begun.elapsed();
             let time = store.database_time().await?;
@@ -358,6 +403,15 @@ async fn vitals(store: &Store) -> Vitals {
         asked(store, |store| async move { store.newest_backups(LOOKED_THROUGH).await }),
         asked(store, |store| async move { store.unresolved_backups(UNRESOLVED).await }),
         asked(store, |store| async move { store.settings().await }),
+        asked(store, move |store| async move {
+            match directory {
+                Some(own) => store.stranded_backups(&own, now - backups::ELSEWHERE).await,
+                None => Ok(Vec::new()),
+            }
+        }),
+        asked(store, move |store| async move {
+            store.verification(periods.overdue(now), now - backups::RECEIPT).await
+        }),
     );
     Vitals {
         server,
@@ -368,6 +422,8 @@ async fn vitals(store: &Store) -> Vitals {
         newest,
         unresolved,
         set,
+        stranded,
+        standing,
     }
 }
 
@@ -398,6 +454,7 @@ fn waiting_for_mongodb(claimed: &Claimed, now: Timestamp) -> Line {
         file: claimed.name.as_str().to_owned(),
         state: State::Waiting.to_string(),
         reason: Some(MONGODB_AWAY.to_owned()),
+        acknowledged_by: None,
         percent: 0,
         changed: claimed.upload.made().unwrap_or(now),
     }
@@ -410,6 +467,7 @@ fn line(backup: Backup) -> Line {
         file: backup.file,
         state: backup.state.to_string(),
         reason: rejection.or(backup.waiting.map(|reason| reason.sentence)),
+        acknowledged_by: backup.acknowledged.map(|word| word.by),
         percent: backup.progress.percent(),
         changed: backup.changed,
     }

@@ -11,10 +11,15 @@ use super::{Report, check::State};
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Every metric that there may be, without the prefix: its name and what it is.
-pub const HELP: [(&str, &str); 28] = [
+pub const HELP: [(&str, &str); 33] = [
     ("backup_size_bytes", "Size of the newest stored backup."),
-    ("backups_rejected", "Backups that were rejected and not replaced."),
+    ("backups_differing", "Stored backups that were not as received when checked last."),
+    ("backups_elsewhere", "Backups on their way for a day whose files are in another directory."),
+    ("backups_overdue", "Stored backups that were not checked again for far too long."),
+    ("backups_rejected", "Backups that were rejected and neither replaced nor acknowledged."),
+    ("backups_rejected_acknowledged", "Rejected backups that were acknowledged, of the newest."),
     ("backups_waiting", "Backups that wait for trouble of our own to end."),
+    ("backups_without_receipt", "Backups stored for more than a day that have no receipt."),
     ("certificate_expiry_timestamp_seconds", "When a certificate runs out, since 1970."),
     ("check_since_timestamp_seconds", "Since when a check is in its state, since 1970."),
     ("check_state", "1 for the state that a check is in, 0 for the others."),

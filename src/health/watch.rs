@@ -1,7 +1,8 @@
 //! The loop: looks at everything again and again, and keeps what was found.
 //!
-//! Takes no orders. It looks, notes since when each check is as it is, adds to the history, and
-//! hands the report to whoever watches the channel. What it cannot note is said in the journal and
+//! Takes no orders. It looks, notes since when each check is as it is, adds to the history, leaves a
+//! note at the door of the endpoint while MongoDB's disk is short, and hands the report to whoever
+//! watches the channel. What it cannot note is said in the journal and
 //! stops nothing: a full disk must not end the loop that says that the disk is full.
 
 use std::{
@@ -114,6 +115,7 @@ impl Watcher {
         let history = lock(&self.history).clone();
         let mut report = self.examiner.look(&history, watching, now).await;
         drop(history);
+        self.note_at_the_door(now);
         let remark = self.alerts.as_ref().and_then(|alerts| alerts.borrow().clone());
         report.checks.extend(remark.map(|verdict| verdict.of(Kind::Alerts, "", now)));
         report.settle();
@@ -132,6 +134,22 @@ impl Watcher {
             tracing::warn!("cannot note the report: {}", chain(&error));
         }
         self.reports.send_replace(Some(Arc::new(report)));
+    }
+
+    /// The door cannot ask MongoDB. While nothing is known, the last note counts for its time.
+    fn note_at_the_door(&self, now: Timestamp) {
+        let settings = self.examiner.settings();
+        let noted = match self.examiner.mongodb_is_short() {
+            Some(true) => settings.endpoint.note_full(now, settings.health.interval_seconds),
+            Some(false) => settings.endpoint.note_room(),
+            None => Ok(()),
+        };
+        if let Err(error) = noted {
+            tracing::warn!(
+                "cannot tell the endpoint how full MongoDB's disk is: {}",
+                chain(&error)
+            );
+        }
     }
 
     /// What has changed goes to the journal as well.

@@ -3,6 +3,7 @@
 //! Every step looks at what the store says and does what comes next. Whatever is
 //! cut off is done again from here; there is no other way back.
 
+mod gone;
 mod read;
 mod receipt;
 
@@ -121,7 +122,12 @@ impl Carrier {
 
     /// The line of the Backup Log, made if it is missing.
     async fn entered(&self, claimed: &ClaimedFile) -> Result<Backup, Error> {
+        let directory = &self.settings.directory;
         if let Some(backup) = self.store.backup(&claimed.upload).await? {
+            // Its file is here, whatever its line says.
+            if backup.directory.as_ref() != Some(directory) {
+                self.store.note_directory(&claimed.upload, directory).await?;
+            }
             return Ok(backup);
         }
         let size_bytes = std::fs::metadata(&claimed.path)
@@ -133,6 +139,7 @@ impl Carrier {
                 name: claimed.name.clone(),
                 size_bytes,
                 arrived: claimed.upload.made().unwrap_or_else(self.settings.clock),
+                directory: directory.clone(),
                 senders: self.senders(),
             })
             .await?;
@@ -354,7 +361,7 @@ impl Carrier {
     ) -> Result<Carried, Error> {
         let sentence = rejected.reason.sentence.clone();
         tracing::warn!(job = %backup.job, upload = %backup.upload, "rejected {}: {sentence}", backup.file);
-        let change = Change::Rejected(rejected, sha256);
+        let change = Change::Rejected(rejected, Some(sha256));
         self.store.change_backup(&claimed.upload, from, change, self.now()).await?;
         self.quarantine(claimed, &sentence)?;
         Ok(Carried::Done)

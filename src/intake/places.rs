@@ -7,6 +7,7 @@
 //! archive/YEAR/FILE             stored and kept (Offline mode)
 //! quarantine/UPLOAD/FILE        rejected, with the reason beside it
 //! aside/UPLOAD/FILE             not a backup
+//! id                            names this directory; made once
 //! ```
 
 use std::{
@@ -17,7 +18,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    backup::{BackupName, UploadId},
+    backup::{BackupName, DirectoryId, UploadId},
     files,
     store::backups::Backup,
 };
@@ -54,6 +55,32 @@ impl Places {
             fs::create_dir_all(&path).map_err(failed("make the directory", &path))?;
         }
         self.sweep()
+    }
+
+    /// The id of this state directory. It goes where the directory goes: a copy is the same one.
+    pub fn identity(&self) -> Result<Option<DirectoryId>, Error> {
+        let path = self.state.join("id");
+        match fs::read_to_string(&path) {
+            Ok(text) => match text.trim().parse() {
+                Ok(id) => Ok(Some(id)),
+                Err(error) => Err(failed("use", &path)(io::Error::other(error))),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("read", &path)(error)),
+        }
+    }
+
+    /// The same, made if there is none. Never made anew where there is one.
+    pub fn ensure_identity(&self, now: Timestamp) -> Result<DirectoryId, Error> {
+        if let Some(id) = self.identity()? {
+            return Ok(id);
+        }
+        let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
+        let id = DirectoryId::new(u64::try_from(now.as_second()).unwrap_or(0), nanos);
+        let path = self.state.join("id");
+        let written = files::write_whole(&path, format!("{id}\n").as_bytes(), 0o644);
+        written.map_err(failed("write", &path))?;
+        Ok(id)
     }
 
     /// Removes the empty directories that a kill between two steps left behind.
@@ -142,6 +169,29 @@ impl Places {
         self.forget_directory(claimed)
     }
 
+    /// Makes sure that the file of a backup is where claimed files are, if it is anywhere: where the
+    /// database is older than this directory, it has gone further than the database knows. Returns
+    /// whether it is there.
+    pub fn bring_back(&self, claimed: &ClaimedFile) -> Result<bool, Error> {
+        let is_there = |path: &Path| path.try_exists().map_err(failed("look for", path));
+        if is_there(&claimed.path)? {
+            return Ok(true);
+        }
+        let (upload, file) = (claimed.upload.as_str(), claimed.name.as_str());
+        let archive = self.archive(claimed.name.taken);
+        let quarantine = self.state.join("quarantine");
+        for place in [archive.join(upload), archive, quarantine.join(upload)] {
+            let path = place.join(file);
+            if is_there(&path)? {
+                let directory = self.claimed(&claimed.upload);
+                fs::create_dir_all(&directory).map_err(failed("make the directory", &directory))?;
+                files::move_new(&path, &claimed.path).map_err(failed("bring back", &path))?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Removes the archive of a stored backup, or a repeated upload of it.
     pub fn remove(&self, claimed: &ClaimedFile) -> Result<(), Error> {
         fs::remove_file(&claimed.path).map_err(failed("remove the archive", &claimed.path))?;
@@ -168,4 +218,42 @@ impl Places {
 
 fn failed<'a>(operation: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
     move |source| Error { operation, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_has_one_id_for_good_and_never_gets_another_over_one_that_cannot_be_read() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let places = Places::new(scratch.path());
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        assert_eq!(places.identity().expect("none yet"), None);
+        let id = places.ensure_identity(at(1_800_000_000)).expect("made");
+        assert_eq!(places.ensure_identity(at(1_900_000_000)).expect("kept"), id);
+        assert_eq!(Places::new(scratch.path()).identity().expect("read"), Some(id));
+        fs::write(scratch.path().join("id"), "half an").expect("written");
+        places.ensure_identity(at(1_900_000_000)).expect_err("it cannot be read");
+    }
+
+    #[test]
+    fn a_file_that_went_further_than_the_database_knows_is_brought_back() {
+        for from in ["archive/2021", "archive/2021/UPLOAD", "quarantine/UPLOAD", "claimed/UPLOAD"] {
+            let scratch = tempfile::tempdir().expect("scratch");
+            let places = Places::new(scratch.path());
+            places.prepare().expect("directories");
+            let upload = UploadId::new(1_800_000_000, 0);
+            let file = "backup_acme_00000000-0000-4000-8000-000000000001_20210501020001.zip";
+            let path = places.claimed(&upload).join(file);
+            let claimed =
+                ClaimedFile { upload: upload.clone(), name: file.parse().expect("a name"), path };
+            assert!(!places.bring_back(&claimed).expect("a look"), "it is nowhere");
+            let directory = scratch.path().join(from.replace("UPLOAD", upload.as_str()));
+            fs::create_dir_all(&directory).expect("a directory");
+            fs::write(directory.join(file), from).expect("written");
+            assert!(places.bring_back(&claimed).expect("a look"), "{from}");
+            assert_eq!(fs::read_to_string(&claimed.path).expect("there"), from);
+        }
+    }
 }

@@ -23,7 +23,7 @@ use super::{
     request::{Form, Request},
     views::{
         accounts, audit, backups, condition, conversation, deletion, entries, export, home, list,
-        log, media, own, progress, receipt, record, settings, sign_in,
+        log, media, own, progress, receipt, record, rejection, settings, sign_in,
     },
 };
 
@@ -92,6 +92,7 @@ fn entries() -> Vec<Entry> {
         post("/retention/backups/{upload}/delete", deletion::press),
         post("/retention/backups/{upload}/outcome", deletion::outcome),
         post("/retention/backups/{upload}/responsibility", deletion::responsibility),
+        post("/retention/backups/{upload}/acknowledgement", rejection::acknowledge),
         get("/retention/progress", progress::bars),
         get("/retention/settings", settings::page),
         get("/retention/settings/sheet", settings::sheet),

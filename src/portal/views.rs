@@ -21,6 +21,7 @@ pub(super) mod own;
 pub(super) mod progress;
 pub(super) mod receipt;
 pub(super) mod record;
+pub(super) mod rejection;
 mod related;
 pub(super) mod settings;
 pub(super) mod sign_in;

@@ -57,6 +57,20 @@ pub enum Kind {
     Records,
 }
 
+impl Kind {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Statement => "statement",
+            Self::Signature => "signature",
+            Self::Chain => "chain",
+            Self::Archive => "archive",
+            Self::Medium => "medium",
+            Self::Records => "records",
+        }
+    }
+}
+
 impl Difference {
     fn new(kind: Kind, sentence: impl Into<String>) -> Self {
         Self { kind, sentence: sentence.into() }
@@ -84,6 +98,9 @@ pub struct Examiner<'a> {
     pub store: &'a Store,
     /// Whose receipts are accepted.
     pub trusted: &'a [PublicKey],
+    /// Whether the receipts before it are checked as well, back to the first. Else it only has to
+    /// name the one that is right before it.
+    pub whole_chain: bool,
     /// Where an archive is kept.
     pub kept: &'a dyn Kept,
     /// Told how many bytes are done, of how many.
@@ -94,9 +111,11 @@ impl Examiner<'_> {
     /// Examines a receipt, and what it speaks of.
     pub async fn examine(&self, receipt: &Receipt) -> Result<Examined, store::Error> {
         let mut examined = Examined::default();
-        let mut before = self.store.receipts().await?;
-        before.retain(|other| (1..receipt.number).contains(&other.number));
-        let chain_bytes: u64 = before.iter().map(|other| other.length_bytes).sum();
+        let before = self.before(receipt).await?;
+        let chain_bytes: u64 = match self.whole_chain {
+            true => before.iter().map(|other| other.length_bytes).sum(),
+            false => 0,
+        };
 
         let (statement, differences) = self.look::<Whole>(receipt).await?;
         examined.receipts = 1;
@@ -112,6 +131,16 @@ impl Examiner<'_> {
         Ok(examined)
     }
 
+    /// The receipts before one, in their order: all of them, or the one right before it.
+    async fn before(&self, receipt: &Receipt) -> Result<Vec<Receipt>, store::Error> {
+        if !self.whole_chain {
+            return Ok(self.store.receipt_before(receipt.number).await?.into_iter().collect());
+        }
+        let mut before = self.store.receipts().await?;
+        before.retain(|other| (1..receipt.number).contains(&other.number));
+        Ok(before)
+    }
+
     /// Follows the chain from a receipt, which names `named`, back to the first.
     async fn chain(
         &self,
@@ -122,6 +151,11 @@ impl Examiner<'_> {
         examined: &mut Examined,
     ) -> Result<(), store::Error> {
         let mut newer = receipt.number;
+        if !self.whole_chain {
+            let right_before = before.last().map(|older| (older.number, older.id));
+            examined.differences.extend(broken(newer, named, right_before));
+            return Ok(());
+        }
         for older in before.into_iter().rev() {
             let break_in_it = broken(newer, named, Some((older.number, older.id)));
             examined.differences.extend(break_in_it);

@@ -10,6 +10,9 @@
 //! dest open "/uploads-refused-no-room-on-disk/backup_….zip": Permission denied
 //! ```
 //!
+//! How full MongoDB's own disk is, where it is another one, the daemon leaves in a note ([`full`]).
+//! An upload that has begun is beyond the door; [`cutoff`](super::cutoff) sees to those.
+//!
 //! This module must never keep the door shut because something cannot be found out: a key that is
 //! authorised is let in.
 
@@ -19,14 +22,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
+
 use super::{
-    directories,
+    directories, full,
     keys::{AuthorizedKey, AuthorizedKeys},
 };
 use crate::files;
 
 /// Below the chroot: a directory for each reason, in which nobody can write.
 const NO_ROOM: &str = "uploads-refused-no-room-on-disk";
+const NO_ROOM_IN_MONGODB: &str = "uploads-refused-no-room-for-mongodb";
 const SWITCHED_OFF: &str = "uploads-refused-retention-is-off";
 
 /// Beside the authorised keys, and there while Retention is off.
@@ -37,18 +43,21 @@ const OFF: &str = "off";
 pub enum Refusal {
     /// The disk is so full that an upload could stop MongoDB.
     NoRoom,
+    /// MongoDB's own disk is as full.
+    NoRoomInMongodb,
     /// The administrator has switched Retention off.
     SwitchedOff,
 }
 
 impl Refusal {
     /// Every reason.
-    pub(super) const ALL: [Self; 2] = [Self::NoRoom, Self::SwitchedOff];
+    pub(super) const ALL: [Self; 3] = [Self::NoRoom, Self::NoRoomInMongodb, Self::SwitchedOff];
 
     /// The directory whose name says it.
     pub(super) fn directory(self) -> &'static str {
         match self {
             Self::NoRoom => NO_ROOM,
+            Self::NoRoomInMongodb => NO_ROOM_IN_MONGODB,
             Self::SwitchedOff => SWITCHED_OFF,
         }
     }
@@ -77,17 +86,21 @@ pub struct Door {
 
 impl Door {
     /// The authorised keys, each with the session that it opens now.
-    pub fn answer(&self) -> io::Result<String> {
+    pub fn answer(&self, now: Timestamp) -> io::Result<String> {
         let keys = fs::read_to_string(&self.keys)?;
-        let refusal = if self.keys.with_file_name(OFF).exists() {
-            Some(Refusal::SwitchedOff)
-        } else {
-            files::free_bytes(&self.inbox)
-                .ok()
-                .is_some_and(|free| free < self.reserve_bytes)
-                .then_some(Refusal::NoRoom)
-        };
-        Ok(lines(&keys, &session(&self.start, &self.umask, refusal)))
+        Ok(lines(&keys, &session(&self.start, &self.umask, self.refusal(now))))
+    }
+
+    /// Why nobody may upload now, if so.
+    fn refusal(&self, now: Timestamp) -> Option<Refusal> {
+        if self.keys.with_file_name(OFF).exists() {
+            return Some(Refusal::SwitchedOff);
+        }
+        if files::free_bytes(&self.inbox).is_ok_and(|free| free < self.reserve_bytes) {
+            return Some(Refusal::NoRoom);
+        }
+        let notes = self.keys.parent()?;
+        full::counts(notes, now).then_some(Refusal::NoRoomInMongodb)
     }
 
     /// The command by which sshd asks. Paths in it have been checked to need no quotes.
@@ -171,23 +184,27 @@ mod tests {
             start: "/inbox".into(),
             umask: "0077".into(),
         };
-        let open = door.answer().expect("an answer");
+        let now = Timestamp::from_second(1_800_000_000).expect("a time");
+        let open = door.answer(now).expect("an answer");
         assert!(open.starts_with("command=\"internal-sftp -d /inbox -l INFO "), "{open}");
         assert_eq!(open.lines().count(), 1);
         door.reserve_bytes = u64::MAX;
-        let shut = door.answer().expect("an answer");
+        let shut = door.answer(now).expect("an answer");
         assert!(shut.contains(&format!("internal-sftp -R -d /{NO_ROOM} ")), "{shut}");
         // Nobody can tell how much room there is.
         door.inbox = scratch.path().join("gone");
-        assert_eq!(door.answer().expect("an answer"), open);
+        assert_eq!(door.answer(now).expect("an answer"), open);
+        full::note(scratch.path(), now, 60).expect("written");
+        let full = door.answer(now).expect("an answer");
+        assert!(full.contains(&format!("-R -d /{NO_ROOM_IN_MONGODB} ")), "{full}");
         fs::write(scratch.path().join("off"), "").expect("written");
-        let off = door.answer().expect("an answer");
+        let off = door.answer(now).expect("an answer");
         assert!(off.contains(&format!("-R -d /{SWITCHED_OFF} ")), "{off}");
     }
 
     #[test]
     fn sshd_passes_on_every_word_of_a_session() {
-        for refusal in [None, Some(Refusal::NoRoom), Some(Refusal::SwitchedOff)] {
+        for refusal in Refusal::ALL.into_iter().map(Some).chain([None]) {
             let session = session(Path::new("/inbox"), "0077", refusal);
             assert!(session.split(' ').count() <= 9, "{session}");
         }

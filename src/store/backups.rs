@@ -15,12 +15,13 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Error, Store, schema};
 use crate::backup::{
-    BackupName, Findings, JobId, Progress, Reason, RejectionCode, Senders, State, UploadId,
-    WaitCode,
+    Acknowledged, BackupName, DirectoryId, Findings, JobId, Progress, Reason, RejectionCode,
+    Senders, State, UploadId, WaitCode,
     history::{self, Event, What},
     retention::{Deletion, Status},
     state,
     verdict::Override,
+    verified::Verified,
 };
 use crate::{config::Modes, settings::seal::Mark};
 use line::written;
@@ -64,6 +65,10 @@ pub struct Backup {
     pub repeats: u32,
     /// Whether a later upload of the same job took its place.
     pub superseded: bool,
+    /// By whom its rejection was acknowledged, if it was.
+    pub acknowledged: Option<Acknowledged>,
+    /// The state directory that its file is in; not known of one that older versions took in.
+    pub directory: Option<DirectoryId>,
     /// Who may have sent it, if that was noted.
     pub senders: Option<Senders>,
     /// Whether its archive was kept once it was stored, or removed; nothing before.
@@ -74,6 +79,8 @@ pub struct Backup {
     pub archive_keys: Vec<Mark>,
     /// What happened to it, the oldest first.
     pub history: Vec<Event>,
+    /// What came of the last check against its receipt; nothing before the first.
+    pub verified: Option<Verified>,
     /// For what an administrator took responsibility.
     pub overrides: Vec<Override>,
     /// The deletion of its data from maaiiconnect, once somebody asked for it.
@@ -84,6 +91,11 @@ impl Backup {
     /// Its Retention Status.
     pub fn retention_status(&self) -> Status {
         Status::of(self.state, self.deletion.as_ref())
+    }
+
+    /// Whether it was rejected because its file is gone, so that there is none in quarantine.
+    pub fn is_gone(&self) -> bool {
+        self.rejection.as_ref().is_some_and(|reason| reason.code == RejectionCode::FileGone)
     }
 
     /// Whether maaiiconnect has deleted what it holds, so that nobody else has it.
@@ -103,6 +115,8 @@ pub struct NewBackup {
     pub size_bytes: u64,
     /// When the upload was complete.
     pub arrived: Timestamp,
+    /// The state directory that it was taken into.
+    pub directory: DirectoryId,
     /// Who may have sent it, if that is known.
     pub senders: Option<Senders>,
 }
@@ -116,8 +130,8 @@ pub enum Change {
     Stored(state::Stored, Opened),
     /// It has to wait.
     Waiting(state::Waiting),
-    /// It is refused; with the SHA-256 of the archive.
-    Rejected(state::Rejected, [u8; 32]),
+    /// It is refused; with the SHA-256 of the archive, unless that is gone.
+    Rejected(state::Rejected, Option<[u8; 32]>),
 }
 
 /// What was learnt of an archive by opening it.
@@ -159,6 +173,7 @@ impl Store {
             "findings": {},
             "repeats": 0,
             "superseded": false,
+            "directory": backup.directory.as_str(),
             "senders": to_bson(&backup.senders)?,
             "history": [line::event(&Event::new(backup.arrived, What::Claimed, None))?],
         };
@@ -207,6 +222,20 @@ impl Store {
             Some(backup) if backup.state == to => Ok(()),
             _ => Err(Error::StateMoved { upload: upload.to_string(), expected: from }),
         }
+    }
+
+    /// Writes down in which state directory the file of a backup was found.
+    pub async fn note_directory(
+        &self,
+        upload: &UploadId,
+        directory: &DirectoryId,
+    ) -> Result<(), Error> {
+        let set = doc! { "$set": { "directory": directory.as_str() } };
+        self.collection(schema::BACKUPS)
+            .update_one(doc! { "_id": upload.as_str() }, set)
+            .await
+            .map_err(Error::database("note where the file of a backup is"))?;
+        Ok(())
     }
 
     /// Shows why a backup still waits. Since when it waits stays as it was.

@@ -1,5 +1,5 @@
-//! The deletion of a backup's data from maaiiconnect, and what administrators took responsibility
-//! for. Each change is acknowledged by most members and is in the backup's history.
+//! What administrators decide about a backup: the deletion of its data from maaiiconnect, for what
+//! they take responsibility, and that a rejection is known. Each change is acknowledged by most members and is in the backup's history.
 
 use bson::{Document, doc};
 
@@ -9,7 +9,7 @@ use super::{
     schema,
 };
 use crate::backup::{
-    State, UploadId,
+    Acknowledged, State, UploadId,
     history::Event,
     retention::{Deletion, Status},
     verdict::Override,
@@ -51,6 +51,23 @@ impl Store {
         self.write_line(filter, doc! {}, pushed, event).await
     }
 
+    /// Writes down that a rejection is known. Returns false, and changes nothing, if the backup is
+    /// not rejected, or is acknowledged already.
+    pub async fn acknowledge_rejection(
+        &self,
+        upload: &UploadId,
+        word: &Acknowledged,
+        event: &Event,
+    ) -> Result<bool, Error> {
+        let filter = doc! {
+            "_id": upload.as_str(),
+            "state": State::Rejected.as_str(),
+            "acknowledged": { "$exists": false },
+        };
+        let set = doc! { "acknowledged": line::acknowledged(word)? };
+        self.write_line(filter, set, doc! {}, event).await
+    }
+
     /// Backups whose data is being deleted from maaiiconnect, the oldest first.
     pub async fn deletions(&self) -> Result<Vec<Backup>, Error> {
         let filter = doc! { "deletion.status": Status::Deleting.as_str() };
@@ -67,7 +84,7 @@ impl Store {
         Ok(())
     }
 
-    async fn write_line(
+    pub(super) async fn write_line(
         &self,
         filter: Document,
         set: Document,

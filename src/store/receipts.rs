@@ -100,7 +100,7 @@ impl Store {
     ) -> Result<HashMap<UploadId, Receipt>, Error> {
         let ids: Vec<&str> = uploads.iter().map(UploadId::as_str).collect();
         let wanted = doc! { "metadata.upload": { "$in": ids } };
-        let found = self.find_receipts(wanted, doc! {}, 0).await?;
+        let found = self.find_receipts(wanted, 1, 0).await?;
         Ok(found.into_iter().map(|receipt| (receipt.upload.clone(), receipt)).collect())
     }
 
@@ -117,12 +117,19 @@ impl Store {
 
     /// The end of the chain.
     pub async fn newest_receipt(&self) -> Result<Option<Receipt>, Error> {
-        Ok(self.find_receipts(doc! {}, doc! { "metadata.number": -1 }, 1).await?.pop())
+        Ok(self.find_receipts(doc! {}, -1, 1).await?.pop())
+    }
+
+    /// The receipt before a number.
+    pub async fn receipt_before(&self, number: u64) -> Result<Option<Receipt>, Error> {
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        let before = doc! { "metadata.number": { "$lt": number } };
+        Ok(self.find_receipts(before, -1, 1).await?.pop())
     }
 
     /// All receipts, in their order.
     pub async fn receipts(&self) -> Result<Vec<Receipt>, Error> {
-        self.find_receipts(doc! {}, doc! { "metadata.number": 1 }, 0).await
+        self.find_receipts(doc! {}, 1, 0).await
     }
 
     /// The statement of a receipt. A part that is missing is an error, never a gap.
@@ -155,11 +162,12 @@ impl Store {
     async fn find_receipts(
         &self,
         filter: Document,
-        sort: Document,
+        order: i32,
         limit: i64,
     ) -> Result<Vec<Receipt>, Error> {
         let failed = "read the receipts";
         let receipts = self.collection(schema::RECEIPT_FILES);
+        let sort = doc! { "metadata.number": order };
         let found = receipts.find(filter).sort(sort).limit(limit).await;
         let found = found.map_err(Error::database(failed))?;
         let documents: Vec<Document> =

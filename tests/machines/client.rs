@@ -99,16 +99,29 @@ impl Client {
     /// Signs in to the portal.
     pub(crate) fn sign_in(&self, name: &str, password: &str) -> Result<()> {
         let form = [("name", name), ("password", password), ("then", "/")];
+        let answer = self.send("/sign-in", &form)?;
+        ensure!(answer.ends_with("303"), "{name} cannot sign in: {answer}");
+        Ok(())
+    }
+
+    /// Sends a form of a page of the portal, for whoever has signed in: what is answered, and the
+    /// status after it.
+    pub(crate) fn submit(&self, path: &str, form: &[(&str, &str)]) -> Result<String> {
+        let page = self.page("/password")?;
+        let (_, rest) = page.split_once(r#"name="csrf" value=""#).context("a form has a token")?;
+        let token = rest.split('"').next().unwrap_or_default();
+        self.send(path, &[form, &[("csrf", token)]].concat())
+    }
+
+    fn send(&self, path: &str, form: &[(&str, &str)]) -> Result<String> {
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         // In a file, for whoever lists processes sees their arguments.
         let file = self.place.file(&format!("form-{}", self.forms.fetch_add(1, Ordering::Relaxed)));
         process::write_secret(&file, &form)?;
         let data = format!("@{}", file.display());
-        let options = ["--data-binary", &data, "--output", "/dev/null", "--write-out"];
-        let status = self.curl("/sign-in", &[&options[..], &["%{http_code}"]].concat())?;
+        let answer = self.curl(path, &["--data-binary", &data, "--write-out", "%{http_code}"]);
         fs::remove_file(file)?;
-        ensure!(status == "303", "{name} cannot sign in: {status}");
-        Ok(())
+        answer
     }
 
     /// A page of the portal, for whoever has signed in.

@@ -89,6 +89,13 @@ impl Sftp {
         self.start(&put, &["-l", &kbit_per_second.to_string()])
     }
 
+    /// Begins to run the commands of a batch.
+    ///
+    /// Dropping what is returned kills the client.
+    pub(crate) fn begin(&self, commands: &str) -> anyhow::Result<Process> {
+        self.start(commands, &[])
+    }
+
     /// A name for a local file that stands in a batch without meaning anything else there.
     pub(crate) fn quoted_file(&self, file: &Path) -> anyhow::Result<String> {
         // The client expands wildcards in the names of local files, even quoted ones.

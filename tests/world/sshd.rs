@@ -66,6 +66,11 @@ impl Sshd {
         process::output(&mut command).map(drop)
     }
 
+    /// The end of its log.
+    pub(crate) fn last_words(&self) -> String {
+        self.process.as_ref().map(Process::last_words).unwrap_or_default()
+    }
+
     /// Ends the endpoint; uploads that are going on go on.
     pub(crate) async fn stop(&mut self, signal: Signal) -> anyhow::Result<()> {
         if let Some(mut process) = self.process.take() {

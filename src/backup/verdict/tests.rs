@@ -1,11 +1,15 @@
 //! Verdicts as tables of facts and answers.
 
-use super::{super::examined::DamagedMedium, *};
+use super::{
+    super::{examined::DamagedMedium, verified::Differs},
+    *,
+};
 
 struct Case {
     state: State,
     findings: Findings,
     kept: Kept,
+    verified: Option<Verified>,
     readability: Option<Readability>,
     nodes: Option<Nodes>,
     receipt: Option<u64>,
@@ -18,6 +22,7 @@ impl Case {
             state: State::Stored,
             findings: Findings::default(),
             kept: Kept::Here,
+            verified: Some(Verified::new(Timestamp::UNIX_EPOCH, [])),
             readability: Some(Readability { readable: 3, ..Readability::default() }),
             nodes: Some(Nodes { have_it: 2, all: 2 }),
             receipt: Some(7),
@@ -31,6 +36,7 @@ impl Case {
             progress: &Progress::default(),
             findings: &self.findings,
             kept: self.kept,
+            verified: self.verified.as_ref(),
             readability: self.readability.as_ref(),
             nodes: self.nodes,
             receipt: self.receipt,
@@ -55,7 +61,10 @@ fn each_point_alone_stands_in_the_way() {
     let medium = DamagedMedium { entry: "a.png".into(), why: "It is cut off.".into() };
     let damaged = Readability { damaged: 1, examples: vec![medium], ..Readability::default() };
     let waiting = Readability { waiting: 1, ..Readability::default() };
+    let differs = Differs { what: "medium".into(), sentence: "a.png was changed.".into() };
+    let differs = Some(Verified::new(Timestamp::UNIX_EPOCH, [differs]));
     let table: Vec<(Point, Answer, Case)> = vec![
+        (Point::Intact, No, Case { verified: differs, ..Case::good() }),
         (Point::Intact, No, Case { kept: Kept::Missing, ..Case::good() }),
         (Point::Parsed, No, Case::good().found(FindingKind::NotJson)),
         (Point::Resolved, No, Case::good().found(FindingKind::MissingMedium)),

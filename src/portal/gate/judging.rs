@@ -7,7 +7,7 @@
 use super::{Gate, permit::SignedIn};
 use crate::{
     backup::{
-        Condition, JobId, Readability, State, UploadId, Verdict,
+        Condition, JobId, Readability, Settled, State, UploadId, Verdict,
         examined::RULES,
         verdict::{Facts, Kept, Nodes},
     },
@@ -42,7 +42,12 @@ impl Judged {
     pub(in crate::portal) fn condition(&self) -> Condition {
         let Self { backup, looked } = self;
         let (status, safe) = (backup.retention_status(), looked.verdict.is_safe());
-        Condition::of(backup.state, backup.superseded, status, safe)
+        let settled = match (backup.superseded, &backup.acknowledged) {
+            (true, _) => Some(Settled::Replaced),
+            (false, Some(_)) => Some(Settled::Acknowledged),
+            (false, None) => None,
+        };
+        Condition::of(backup.state, settled, status, safe)
     }
 }
 
@@ -113,6 +118,7 @@ impl Gate {
             progress: &backup.progress,
             findings: &backup.findings,
             kept,
+            verified: backup.verified.as_ref(),
             readability: readability.as_ref(),
             nodes,
             receipt: receipt.as_ref().map(|receipt| receipt.number),

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     audit::Action,
     backup::{
-        State, UploadId,
+        Acknowledged, State, UploadId,
         history::{Event, What},
         retention::{Deletion, Status, Step},
         verdict::{Override, Point},
@@ -135,6 +135,24 @@ impl Administrator {
         }
     }
 
+    /// Acknowledges that a backup was rejected. Does nothing more if somebody has before.
+    pub(in crate::portal) async fn acknowledge_rejection(
+        &self,
+        request: &Request,
+        id: &str,
+        reason: String,
+    ) -> Result<(), Error> {
+        let backup = self.in_state(id, State::Rejected).await?;
+        let (by, at) = (self.who.account().name.clone(), request.now());
+        let said = Some(reason.clone());
+        let event = Event::by(&by, at, What::Acknowledged, said.clone());
+        let action = Action::RejectionAcknowledged;
+        self.who.write_down(request, action, &subject(&backup.upload), said).await?;
+        let word = Acknowledged { reason, by, at };
+        self.who.gate.store.acknowledge_rejection(&backup.upload, &word, &event).await?;
+        Ok(())
+    }
+
     async fn change(
         &self,
         request: &Request,
@@ -155,9 +173,13 @@ impl Administrator {
 
     /// A backup that is stored.
     async fn stored(&self, id: &str) -> Result<Backup, Error> {
+        self.in_state(id, State::Stored).await
+    }
+
+    async fn in_state(&self, id: &str, state: State) -> Result<Backup, Error> {
         let upload: UploadId = id.parse().map_err(|_| Error::NotFound)?;
         let found = self.who.gate.store.backup(&upload).await?;
-        found.filter(|backup| backup.state == State::Stored).ok_or(Error::NotFound)
+        found.filter(|backup| backup.state == state).ok_or(Error::NotFound)
     }
 }
 

@@ -128,7 +128,7 @@ impl Administrator {
     /// What seals settings that are secret.
     pub(in crate::portal) fn seal(&self) -> Result<&Seal, Error> {
         let seal = self.who.gate.watched.setting.seal.as_ref();
-        seal.ok_or_else(|| sealing(seal::Error::NoKey))
+        seal.ok_or_else(|| sealing(&seal::Error::NoKey))
     }
 
     /// Sets the password of `Admin`, as maaiiconnect's Retention Portal Permissions do.
@@ -228,7 +228,7 @@ impl Administrator {
 }
 
 /// Why a secret cannot be kept, for the person who typed it.
-pub(in crate::portal) fn sealing(error: seal::Error) -> Error {
+pub(in crate::portal) fn sealing(error: &seal::Error) -> Error {
     Error::Input(format!("{}.", capital(&error.to_string())))
 }
 

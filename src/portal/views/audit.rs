@@ -225,6 +225,7 @@ fn action(action: Action) -> (&'static str, &'static str) {
         Action::PasswordChanged => ("fair", "Changed password"),
         Action::PermissionsChanged => ("fair", "Changed permissions"),
         Action::AccountDeactivated => ("fair", "Deactivated account"),
+        Action::RejectionAcknowledged => ("fair", "Acknowledged a rejection"),
         Action::ResponsibilityTaken => ("fair", "Took responsibility"),
         Action::DeletionBegun => ("bad", "Delete from maaiiconnect"),
         Action::DeletionFailed => ("bad", "Deletion failed"),

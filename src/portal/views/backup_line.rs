@@ -4,7 +4,7 @@
 use super::progress;
 use crate::{
     backup::{
-        BackupName, Condition, State,
+        BackupName, Condition, State, Verified,
         retention::Status,
         verdict::{Answer, Kept, Nodes},
     },
@@ -27,10 +27,14 @@ pub(super) fn path(backup: &Backup) -> String {
 /// What became of an upload here, without the verdict on it, and how good that is.
 pub(super) fn outcome(backup: &Backup) -> (&'static str, String) {
     match backup.state {
+        State::Stored if differs(backup) => ("bad", "Not as it was received".into()),
         State::Stored if backup.is_only_copy() => ("good", "Only copy".into()),
         State::Stored if !backup.findings.is_empty() => ("fair", "Stored, with findings".into()),
         State::Stored => ("good", "Stored".into()),
         State::Rejected if backup.superseded => ("plain", "Rejected, replaced since".into()),
+        State::Rejected if backup.acknowledged.is_some() => {
+            ("plain", "Rejected, acknowledged".into())
+        }
         State::Rejected => ("bad", "Rejected".into()),
         State::Waiting => ("fair", "Waiting".into()),
         State::Storing => ("busy", "Being stored".into()),
@@ -46,6 +50,11 @@ pub(super) fn button(who: &SignedIn, status: Status, safe: bool) -> Option<&'sta
         Status::Failed => Some("Try again"),
         Status::Uploading | Status::Deleting | Status::Completed => None,
     }
+}
+
+/// Whether something differed when it was held against its receipt last.
+fn differs(backup: &Backup) -> bool {
+    backup.verified.as_ref().is_some_and(|found| !found.is_ok())
 }
 
 /// The Backup Log's table, with uploads on their way above what has arrived.
@@ -128,7 +137,7 @@ fn tone(judged: &Judged) -> &'static str {
         Condition::NotYet if refused => "fair",
         Condition::Waiting => "fair",
         Condition::NotYet | Condition::Received | Condition::Storing => "busy",
-        Condition::Replaced => "plain",
+        Condition::Replaced | Condition::Acknowledged => "plain",
     }
 }
 
@@ -237,10 +246,16 @@ pub(super) fn attention(backup: &Backup, zone: &Zone) -> Option<Attention> {
             text: backup.waiting.as_ref().map(|why| why.sentence.clone()).unwrap_or_default(),
             href,
         }),
-        State::Rejected if !backup.superseded => Some(Attention {
+        State::Rejected if !backup.superseded && backup.acknowledged.is_none() => Some(Attention {
             tone: "bad",
             title: format!("{name}: rejected"),
             text: backup.rejection.as_ref().map(|why| why.sentence.clone()).unwrap_or_default(),
+            href,
+        }),
+        State::Stored if differs(backup) => Some(Attention {
+            tone: "bad",
+            title: format!("{name}: not as it was received"),
+            text: backup.verified.as_ref().map(Verified::sentence).unwrap_or_default(),
             href,
         }),
         State::Stored if !backup.findings.is_empty() => {

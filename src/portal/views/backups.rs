@@ -9,6 +9,7 @@ use super::{
     backup_line,
     deletion::{self, Standing},
     progress, receipt,
+    rejection::Known,
 };
 use crate::{
     accounts::DataType,
@@ -42,6 +43,7 @@ struct BackupPage {
     path: String,
     about: String,
     standing: Standing,
+    known: Known,
     tone: &'static str,
     condition: String,
     verdict: deletion::Shown,
@@ -63,6 +65,7 @@ struct BackupPage {
     media_size: String,
     findings: Vec<Found>,
     receipt: Option<receipt::Shown>,
+    checked: Option<receipt::Checked>,
     history: Vec<Happened>,
     readable: String,
     damaged: Vec<DamagedMedium>,
@@ -119,6 +122,7 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         path: backup_line::path(&backup),
         about: about(&backup),
         standing: Standing::new(&who, &backup, &verdict, &zone),
+        known: Known::new(&who, &backup, &zone),
         tone,
         condition,
         verdict: deletion::Shown::new(&verdict, who.is_administrator()),
@@ -142,6 +146,7 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         media_size: size(backup.progress.media_bytes),
         findings: findings(&who, &backup),
         receipt: receipt.map(|receipt| receipt::Shown::new(&receipt, &who, &zone)),
+        checked: backup.verified.as_ref().map(|found| receipt::Checked::new(found, &who, &zone)),
         history: history(&backup, &zone),
         readable: readable(&readability),
         damaged_more: match damaged.len() {
@@ -170,6 +175,9 @@ fn about(backup: &Backup) -> String {
         }
         State::Rejected if backup.superseded => {
             "This upload was refused; a later upload of the same backup took its place.".into()
+        }
+        State::Rejected if backup.is_gone() => {
+            "Do not delete the data from maaiiconnect: let it upload this backup again.".into()
         }
         State::Rejected => {
             "Nothing of it is shown. The file is kept in quarantine. Do not delete the data from \

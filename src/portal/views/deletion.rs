@@ -187,12 +187,13 @@ pub(in crate::portal) async fn responsibility(
     Ok(back(&request, "responsibility"))
 }
 
-fn back(request: &Request, done: &str) -> Response {
+/// To the page of the backup.
+pub(super) fn back(request: &Request, done: &str) -> Response {
     answer::redirect(&format!("/retention/backups/{}?done={done}", request.capture(0)))
 }
 
 /// What somebody wrote, who has to.
-fn reason(form: &Form, name: &str) -> Result<String, Error> {
+pub(super) fn reason(form: &Form, name: &str) -> Result<String, Error> {
     let text = form.get(name).trim();
     if text.is_empty() {
         return Err(Error::Input("A reason is needed.".into()));

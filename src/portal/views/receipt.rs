@@ -3,6 +3,7 @@
 use warp::{http::header, reply::Response};
 
 use crate::{
+    backup::Verified,
     portal::{
         answer, disposition,
         errors::Error,
@@ -13,6 +14,31 @@ use crate::{
     receipt::{PublicKey, Signature},
     store::receipts::Receipt,
 };
+
+/// What the page of a backup shows of the last check against its receipt.
+pub(super) struct Checked {
+    pub(super) at: When,
+    pub(super) sentence: String,
+    /// What differs. It may name files, and names may tell of people: for administrators.
+    pub(super) findings: Vec<String>,
+    /// How many more there are.
+    pub(super) more: u64,
+}
+
+impl Checked {
+    pub(super) fn new(found: &Verified, who: &SignedIn, zone: &Zone) -> Self {
+        let shown = if who.is_administrator() { &found.findings[..] } else { &[] };
+        Self {
+            at: zone.show(found.at),
+            sentence: found.sentence(),
+            more: match shown.len() {
+                0 => 0,
+                shown => found.differences.saturating_sub(shown as u64),
+            },
+            findings: shown.iter().map(|one| one.sentence.clone()).collect(),
+        }
+    }
+}
 
 /// What the page of a backup shows of its receipt.
 pub(super) struct Shown {

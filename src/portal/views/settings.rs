@@ -183,7 +183,9 @@ pub(in crate::portal) async fn general(
             settings.schedule_hour = hour;
         }
         if let Some((key, seal)) = new.zip(seal)
-            && settings.set_archive_key(key, seal, change.clone()).map_err(gate::sealing)?
+            && settings
+                .set_archive_key(key, seal, change.clone())
+                .map_err(|error| gate::sealing(&error))?
         {
             said.push(format!("a new Archive Key, {}", seal.mark(key).as_str()));
         }

@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Backup, Change, Error, Opened, date, from_document, to_bson};
 use crate::backup::{
-    Findings, JobId, Progress, Reason, RejectionCode, Senders, State, UploadId, WaitCode,
+    Acknowledged, DirectoryId, Findings, JobId, Progress, Reason, RejectionCode, Senders, State,
+    UploadId, WaitCode,
     history::{Event, What},
     retention::{Deletion, Status, Step},
     verdict::{Override, Point},
+    verified::{Differs, Verified},
 };
 use crate::{config::Modes, settings::seal::Mark};
 
@@ -35,7 +37,7 @@ pub(super) fn written(change: Change) -> Result<(State, Document), Error> {
             doc! {
                 "rejection": to_bson(&rejected.reason)?,
                 "progress": to_bson(&Progress::default())?,
-                "sha256": hex::encode(sha256),
+                "sha256": sha256.map(hex::encode),
             },
         ),
     })
@@ -66,11 +68,14 @@ struct Line {
     repeats: u32,
     #[serde(default)]
     superseded: bool,
+    acknowledged: Option<AcknowledgedLine>,
+    directory: Option<DirectoryId>,
     senders: Option<Senders>,
     archive_kept: Option<bool>,
     modes: Option<ModesLine>,
     #[serde(default)]
     archive_keys: Vec<Mark>,
+    verified: Option<VerifiedLine>,
     #[serde(default)]
     history: Vec<EventLine>,
     #[serde(default)]
@@ -115,6 +120,25 @@ struct OverrideLine {
     at: DateTime,
 }
 
+/// The acknowledgement of a rejection as it is written.
+#[derive(Serialize, Deserialize)]
+struct AcknowledgedLine {
+    reason: String,
+    by: String,
+    at: DateTime,
+}
+
+/// What came of a check as it is written.
+#[derive(Serialize, Deserialize)]
+struct VerifiedLine {
+    at: DateTime,
+    ok: bool,
+    #[serde(default)]
+    differences: i64,
+    #[serde(default)]
+    findings: Vec<Differs>,
+}
+
 /// A deletion as it is written.
 #[derive(Serialize, Deserialize)]
 struct DeletionLine {
@@ -139,6 +163,22 @@ pub(in crate::store) fn word(word: &Override) -> Result<Bson, Error> {
     to_bson(&OverrideLine { point, reason, by, at: date(at) })
 }
 
+/// What is set as the acknowledgement.
+pub(in crate::store) fn acknowledged(word: &Acknowledged) -> Result<Bson, Error> {
+    let Acknowledged { reason, by, at } = word.clone();
+    to_bson(&AcknowledgedLine { reason, by, at: date(at) })
+}
+
+/// What is set as the result of a check.
+pub(in crate::store) fn verified(found: &Verified) -> Result<Bson, Error> {
+    to_bson(&VerifiedLine {
+        at: date(found.at),
+        ok: found.is_ok(),
+        differences: i64::try_from(found.differences).unwrap_or(i64::MAX),
+        findings: found.findings.clone(),
+    })
+}
+
 /// What is set as the deletion.
 pub(in crate::store) fn deletion(deletion: &Deletion) -> Result<Bson, Error> {
     let (passed_on, why) = match &deletion.step {
@@ -156,7 +196,7 @@ pub(in crate::store) fn deletion(deletion: &Deletion) -> Result<Bson, Error> {
     })
 }
 
-pub(super) fn read(document: Document) -> Result<Backup, Error> {
+pub(in crate::store) fn read(document: Document) -> Result<Backup, Error> {
     let id = document.get_str("_id").unwrap_or("without an id").to_owned();
     let unreadable = |why: String| Error::Unreadable { what: "backup", id: id.clone(), why };
     let line: Line = from_document(document).map_err(&unreadable)?;
@@ -185,10 +225,25 @@ pub(super) fn read(document: Document) -> Result<Backup, Error> {
         sha256: line.sha256,
         repeats: line.repeats,
         superseded: line.superseded,
+        acknowledged: line
+            .acknowledged
+            .map(|AcknowledgedLine { reason, by, at }| {
+                Ok::<_, Error>(Acknowledged { reason, by, at: time(at)? })
+            })
+            .transpose()?,
+        directory: line.directory,
         senders: line.senders,
         archive_kept: line.archive_kept,
         modes: line.modes.map(Modes::from),
         archive_keys: line.archive_keys,
+        verified: line
+            .verified
+            .map(|VerifiedLine { at, ok, differences, findings }| {
+                // Not less than one where it says that it is not well.
+                let differences = differences.try_into().unwrap_or(0).max(u64::from(!ok));
+                Ok::<_, Error>(Verified { at: time(at)?, differences, findings })
+            })
+            .transpose()?,
         history: line
             .history
             .into_iter()

@@ -2,11 +2,12 @@
 
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
+
 use jiff::Timestamp;
 
 use super::{Backup, date, line::read, query::LogQuery};
 use crate::{
-    backup::{JobId, State, UploadId},
+    backup::{DirectoryId, JobId, State, UploadId},
     store::{Cursor, Error, Store, schema},
 };
 
@@ -31,6 +32,39 @@ impl Store {
         let states: Vec<&str> =
             State::ALL.into_iter().filter(|state| !state.is_final()).map(State::as_str).collect();
         self.find_backups(doc! { "state": { "$in": states } }, doc! { "_id": 1 }, 0).await
+    }
+
+    /// Backups on their way whose files are not in the state directory `own`, and that have not
+    /// changed since `before`; without those whose job was stored since. The oldest first.
+    pub async fn stranded_backups(
+        &self,
+        own: &DirectoryId,
+        before: Timestamp,
+    ) -> Result<Vec<Backup>, Error> {
+        let mut stranded = self.unfinished_backups().await?;
+        stranded.retain(|backup| backup.directory.as_ref() != Some(own) && backup.changed < before);
+        let jobs: Vec<&str> = stranded.iter().map(|backup| backup.job.as_str()).collect();
+        if jobs.is_empty() {
+            return Ok(stranded);
+        }
+        let stored = doc! { "job": { "$in": jobs }, "state": State::Stored.as_str() };
+        let stored = self.find_backups(stored, doc! { "_id": 1 }, 0).await?;
+        stranded.retain(|backup| stored.iter().all(|other| other.job != backup.job));
+        Ok(stranded)
+    }
+
+    /// Whether another backup may count on what this one has brought since it was begun: it was
+    /// stored since, or is being stored, and what it found there already was not stored again.
+    pub async fn is_counted_on(&self, upload: &UploadId, begun: Timestamp) -> Result<bool, Error> {
+        let others = doc! {
+            "_id": { "$ne": upload.as_str() },
+            "$or": [
+                { "state": State::Stored.as_str(), "changed": { "$gte": date(begun) } },
+                { "state": State::Storing.as_str() },
+            ],
+        };
+        let found = self.collection(schema::BACKUPS).find_one(others).await;
+        Ok(found.map_err(Error::database("look for backups that were stored since"))?.is_some())
     }
 
     /// Jobs of which something may be in the collections that must not be seen yet.
@@ -100,14 +134,18 @@ impl Store {
         self.find_backups(filter, doc! { "taken": -1, "_id": -1 }, limit).await
     }
 
-    /// Backups that somebody has to look after, the newest first: those that wait or
-    /// were rejected, and whose job was not uploaded again since. No more than `limit`.
+    /// Backups that somebody has to look after: those that wait or were rejected, and whose job was
+    /// not uploaded again since. The newest first, and after them those whose rejection was
+    /// acknowledged. No more than `limit`.
     pub async fn unresolved_backups(&self, limit: i64) -> Result<Vec<Backup>, Error> {
         let failed = "look for backups that wait or were rejected";
         let states = [State::Waiting.as_str(), State::Rejected.as_str()];
         let pipeline = [
             doc! { "$match": { "state": { "$in": &states[..] }, "superseded": { "$ne": true } } },
-            doc! { "$sort": { "_id": -1 } },
+            doc! { "$addFields": {
+                "is_known": { "$cond": [{ "$gt": ["$acknowledged", Bson::Null] }, 1, 0] },
+            } },
+            doc! { "$sort": { "is_known": 1, "_id": -1 } },
             doc! { "$lookup": {
                 "from": schema::BACKUPS,
                 "let": { "job": "$job", "upload": "$_id" },

@@ -199,7 +199,18 @@ fn in_condition(condition: Condition) -> Document {
         Condition::Storing => state(State::Storing),
         Condition::Waiting => state(State::Waiting),
         Condition::Rejected => {
-            doc! { "state": State::Rejected.as_str(), "superseded": { "$ne": true } }
+            doc! {
+                "state": State::Rejected.as_str(),
+                "superseded": { "$ne": true },
+                "acknowledged": null,
+            }
+        }
+        Condition::Acknowledged => {
+            doc! {
+                "state": State::Rejected.as_str(),
+                "superseded": { "$ne": true },
+                "acknowledged": { "$ne": null },
+            }
         }
         Condition::Replaced => doc! { "state": State::Rejected.as_str(), "superseded": true },
         Condition::NotYet | Condition::Safe => {
@@ -290,8 +301,12 @@ mod tests {
         let here = cursor(Some(1), Some("only-copy"));
         assert_eq!(walked(&query(false), None, false).len(), Condition::ALL.len());
         for (descending, backwards, expected) in [
-            (false, false, &[("only-copy", true), ("replaced", false)][..]),
-            (true, true, &[("only-copy", true), ("replaced", false)]),
+            (
+                false,
+                false,
+                &[("only-copy", true), ("replaced", false), ("acknowledged", false)][..],
+            ),
+            (true, true, &[("only-copy", true), ("replaced", false), ("acknowledged", false)]),
         ] {
             assert_eq!(walked(&query(descending), Some(&here), backwards), expected);
         }

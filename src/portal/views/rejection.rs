@@ -1,0 +1,46 @@
+//! A rejected backup: that an administrator knows of it, and awaits no good upload any more.
+
+use warp::reply::Response;
+
+use super::deletion;
+use crate::{
+    backup::State,
+    portal::{
+        errors::Error,
+        gate::{Administrator, SignedIn},
+        request::{Form, Request},
+        zone::{When, Zone},
+    },
+    store::backups::Backup,
+};
+
+/// What the page of a backup says of its rejection.
+pub(super) struct Known {
+    /// Whether the viewer may acknowledge it.
+    pub(super) may_acknowledge: bool,
+    /// Who has, when and why.
+    pub(super) word: Option<(String, When, String)>,
+}
+
+impl Known {
+    /// How it is with the rejection of a backup.
+    pub(super) fn new(who: &SignedIn, backup: &Backup, zone: &Zone) -> Self {
+        let stands = backup.state == State::Rejected && !backup.superseded;
+        let word = backup.acknowledged.as_ref();
+        Self {
+            may_acknowledge: stands && word.is_none() && who.is_administrator(),
+            word: word.map(|word| (word.by.clone(), zone.show(word.at), word.reason.clone())),
+        }
+    }
+}
+
+/// Acknowledges a rejection.
+pub(in crate::portal) async fn acknowledge(
+    administrator: Administrator,
+    request: Request,
+    form: Form,
+) -> Result<Response, Error> {
+    let reason = deletion::reason(&form, "reason")?;
+    administrator.acknowledge_rejection(&request, request.capture(0), reason).await?;
+    Ok(deletion::back(&request, "acknowledged"))
+}
