@@ -4,6 +4,7 @@
 
 mod archives;
 mod browser;
+mod chromium;
 mod crash;
 mod damage;
 mod deletion;
@@ -11,6 +12,7 @@ mod health;
 mod intake;
 mod layers;
 mod log;
+mod maaiiconnect;
 mod media;
 mod portal;
 mod receipts;
@@ -20,5 +22,6 @@ mod settings;
 mod setup;
 mod trouble;
 mod uploads;
+mod weeks;
 #[allow(dead_code, reason = "the demonstration uses other parts of it")]
 mod world;

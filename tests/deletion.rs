@@ -1,7 +1,7 @@
 //! *Delete from maaiiconnect*: only what is safe, only by an administrator who knows the password,
 //! and never without a trace.
 
-use std::{fs, io::Write, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use mongodb::bson::{Document, doc};
@@ -13,7 +13,7 @@ use crate::{
     archives::{self, Sample, job},
     browser::Browser,
     service::{self, STAYS},
-    world::{Options, World, process, until},
+    world::{Options, World, until},
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -172,12 +172,7 @@ async fn an_archive_that_should_be_kept_and_is_gone_stands_in_the_way_until_it_i
 async fn through_the_connector_exactly_what_a_backup_held_is_deleted_and_can_still_be_shown()
 -> Result<()> {
     let (mut world, mut service) = service::both().await?;
-    let config = world.directory().join("retention.toml");
-    let mut config = fs::File::options().append(true).open(config)?;
-    config.write_all(service.connector().as_bytes())?;
-    process::write_secret(&world.directory().join("secrets/connector-token"), &service.token)?;
-    world.daemon.stop(Signal::SIGTERM).await?;
-    world.start_daemon().await?;
+    service.connect(&mut world).await?;
 
     let before = service::ids(&service.get("/simulation/records").await?)?;
     let job = service.advance().await?;

@@ -98,7 +98,7 @@ fn each_part_of_the_service_knows_only_what_it_may() -> Result<()> {
 #[test]
 fn arrows_point_down_in_the_service_too() -> Result<()> {
     let layers = [
-        "cli", "serve", "web", "cycle", "trial", "live", "archive", "client", "company",
+        "cli", "serve", "web", "cycle", "trial", "live", "archive", "client", "folder", "company",
         "settings", "keys", "record", "job", "mischief", "clock",
     ];
     for (file, text) in service_sources()? {

@@ -424,7 +424,7 @@ impl Places {
 }
 
 /// Members of staff who can be given an account: id and name of the account.
-async fn staff(world: &World) -> Result<Vec<(String, String)>> {
+pub(crate) async fn staff(world: &World) -> Result<Vec<(String, String)>> {
     let staff = world.database().collection::<Document>("staff");
     let mut members = Vec::new();
     let mut found = staff.find(doc! { "raw.status": "Activated" }).sort(doc! { "_id": 1 }).await?;

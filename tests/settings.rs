@@ -303,12 +303,7 @@ async fn another_database_is_taken_into_use_only_if_every_step_is_done() -> Resu
 async fn maaiiconnect_is_told_through_the_connector() -> Result<()> {
     let (mut world, mut browser) = begun(Options::default()).await?;
     let service = Service::start(&world).await?;
-    process::write_secret(&world.secret("connector-token"), &service.token)?;
-    let config = world.directory().join("retention.toml");
-    let text = format!("{}\n{}", fs::read_to_string(&config)?, service.connector());
-    fs::write(&config, text)?;
-    world.daemon.stop(Signal::SIGTERM).await?;
-    world.start_daemon().await?;
+    service.connect(&mut world).await?;
     browser.sign_in("Admin", &Options::default().admin_password).await?;
     shows(&mut browser, &["maaiiconnect makes no backup yet. Set the days of retention, the hour of the schedule, an Archive Key."])
         .await?;

@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, Permissions},
+    io::Write,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -55,6 +56,18 @@ impl Service {
 
     /// Starts a service with these arguments beside the ones that each needs.
     pub(crate) async fn start_with(world: &World, arguments: &[&str]) -> anyhow::Result<Self> {
+        // Noon, so that the next backup is due tomorrow whenever this runs.
+        let noon = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().at(12, 0, 0, 0);
+        let noon = noon.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp();
+        Self::start_at(world, arguments, noon).await
+    }
+
+    /// Starts one for which it is `time`, if its time is simulated.
+    pub(crate) async fn start_at(
+        world: &World,
+        arguments: &[&str],
+        time: jiff::Timestamp,
+    ) -> anyhow::Result<Self> {
         let directory = world.directory().join("service");
         fs::create_dir_all(&directory)?;
         fs::set_permissions(&directory, Permissions::from_mode(0o700))?;
@@ -70,11 +83,8 @@ impl Service {
             token,
             process: None,
         };
-        // Noon, so that the next backup is due tomorrow whenever this runs.
-        let noon = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().at(12, 0, 0, 0);
-        let noon = noon.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp();
         fs::create_dir_all(directory.join("state"))?;
-        fs::write(directory.join("state/clock"), noon.to_string())?;
+        fs::write(directory.join("state/clock"), time.to_string())?;
         for _ in 0..3 {
             match service.resume().await {
                 Err(error) if lost_a_port(&error) => service.port = process::free_port()?,
@@ -84,9 +94,24 @@ impl Service {
         service.resume().await.map(|()| service)
     }
 
-    /// What a configuration says that asks it for deletions.
-    pub(crate) fn connector(&self) -> String {
-        format!("[connector]\nurl = \"http://127.0.0.1:{}/connector/v1\"\n", self.port)
+    /// Where its page is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.port)
+    }
+
+    /// Makes it the connector of a world, whose daemon is started anew for that.
+    pub(crate) async fn connect(&self, world: &mut World) -> anyhow::Result<()> {
+        let config = world.directory().join("retention.toml");
+        let mut config = fs::File::options().append(true).open(config)?;
+        writeln!(config, "[connector]\nurl = \"{}connector/v1\"", self.url())?;
+        process::write_secret(&world.secret("connector-token"), &self.token)?;
+        world.daemon.stop(Signal::SIGTERM).await?;
+        world.start_daemon().await
+    }
+
+    /// Fails if it has ended.
+    pub(crate) fn still_runs(&mut self) -> anyhow::Result<()> {
+        self.process.as_mut().map_or(Ok(()), Process::still_runs)
     }
 
     /// Starts it again, and waits until it answers.

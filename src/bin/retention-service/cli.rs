@@ -72,6 +72,8 @@ With --simulate, time stands still until it is set, and /simulation can be calle
   PUT  /simulation/clock                  {\"time\": \"2026-11-24T02:00:00Z\"}
   POST /simulation/advance                to the next scheduled hour; answers with the backup begun
   POST /simulation/traffic                {\"days\": 1, \"noise_bytes\": 0}: what happens in a day
+  POST /simulation/day                    {\"directory\": PATH}: a day that lies there, with the
+                                          folders of a backup, instead of an invented one
   GET  /simulation/mischief, PUT          {\"abort_upload\": true, \"upload_twice\": true,
                                           \"corrupt_upload\": true, \"fail_deletion\": true,
                                           \"slow_kbit_per_second\": 500}

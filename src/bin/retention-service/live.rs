@@ -205,6 +205,14 @@ impl Live {
         Ok(date)
     }
 
+    /// Adds a day that somebody else brings, with the lists as they are on it.
+    pub(crate) async fn bring(&self, day: Day) -> Result<(), Error> {
+        let writing = self.writing.lock().await;
+        self.write(day, true).await?;
+        drop(writing);
+        Ok(())
+    }
+
     async fn progress(&self, first: Date) -> Result<Business, Error> {
         let found = self.business.find_one(doc! {}).await;
         let found = found.map_err(during("look how far the business is"))?;

@@ -10,7 +10,8 @@
 //!           cycle ── schedule, build, upload, delete
 //!             │
 //!   ┌─────────┼──────────┬─────────┐
-//!  live    archive    client    company      MongoDB; the ZIP; the stock sftp; an invented business
+//!  live    archive    client    company      MongoDB; the ZIP; the stock sftp; an invented business,
+//!   │         │          │       folder       or days that somebody laid out in a directory
 //!   └─────────┴─────┬────┴─────────┘
 //!    settings  keys  job  record  mischief  clock    the ground floor
 //! ```
@@ -26,6 +27,7 @@ mod client;
 mod clock;
 mod company;
 mod cycle;
+mod folder;
 mod job;
 mod keys;
 mod live;

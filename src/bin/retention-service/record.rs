@@ -8,6 +8,25 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+/// The record files of a backup, in their folders.
+pub(crate) const FILES: [(Dataset, &str); 12] = [
+    (Dataset::Staff, "lc-data-server/staff.json"),
+    (Dataset::Enquiry, "lc-data-server/enquiry.json"),
+    (Dataset::Message, "history/message.json"),
+    (Dataset::Call, "history/call.json"),
+    (Dataset::Conference, "history/conference.json"),
+    (Dataset::Voicemail, "history/voicemail.json"),
+    (Dataset::Recording, "history/recording.json"),
+    (Dataset::File, "file-management/file.json"),
+    (Dataset::Avatar, "file-management/avatar.json"),
+    (Dataset::TagIcon, "file-management/tag-icon.json"),
+    (Dataset::Contact, "dynamic-phonebook/contact.json"),
+    (Dataset::Other, "history/survey.json"),
+];
+
+/// The folder of its media.
+pub(crate) const MEDIA: &str = "data-retention";
+
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -64,6 +83,7 @@ impl Record {
             Dataset::Call | Dataset::Conference => "callDate",
             Dataset::Voicemail | Dataset::Recording | Dataset::File => "createdAt",
             Dataset::Enquiry => "closedAt",
+            Dataset::Other => "answeredAt",
             _ => "",
         };
         let json = value.to_string();
@@ -83,11 +103,13 @@ impl Record {
 
 /// The file id of a medium that is named: as it is, or as the stem of its path.
 fn file_id(reference: Reference) -> Option<String> {
-    reference.file_id.or_else(|| {
-        let path = reference.path?;
-        let name = path.rsplit('/').next()?;
-        Some(name.split('.').next()?.to_owned())
-    })
+    reference.file_id.or_else(|| stem(&reference.path?))
+}
+
+/// The file id that the name of a medium in a backup begins with.
+pub(crate) fn stem(path: &str) -> Option<String> {
+    let name = path.rsplit('/').next()?;
+    Some(name.split('.').next()?.to_owned())
 }
 
 #[cfg(test)]
@@ -111,6 +133,7 @@ mod tests {
             ),
             (Dataset::Call, json!({"callID": "c", "callDate": time}), "c", millis, vec![]),
             (Dataset::Enquiry, json!({"id": "e", "closedAt": time}), "e", millis, vec![]),
+            (Dataset::Other, json!({"_id": "v", "answeredAt": time}), "v", millis, vec![]),
             (
                 Dataset::File,
                 json!({"fileID": "f", "createdAt": time, "path": "data-retention/r/f.png"}),

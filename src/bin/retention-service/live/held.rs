@@ -22,22 +22,8 @@ use super::{Error, Live, during};
 use crate::{
     archive::Piece,
     job::{self, Takes},
+    record::FILES,
 };
-
-/// The record files, in their folders.
-const FILES: [(Dataset, &str); 11] = [
-    (Dataset::Staff, "lc-data-server/staff.json"),
-    (Dataset::Enquiry, "lc-data-server/enquiry.json"),
-    (Dataset::Message, "history/message.json"),
-    (Dataset::Call, "history/call.json"),
-    (Dataset::Conference, "history/conference.json"),
-    (Dataset::Voicemail, "history/voicemail.json"),
-    (Dataset::Recording, "history/recording.json"),
-    (Dataset::File, "file-management/file.json"),
-    (Dataset::Avatar, "file-management/avatar.json"),
-    (Dataset::TagIcon, "file-management/tag-icon.json"),
-    (Dataset::Contact, "dynamic-phonebook/contact.json"),
-];
 
 /// How many records one note has.
 const NOTE: usize = 500;
@@ -106,16 +92,25 @@ impl Live {
             }
             let find = self.records.find(filter).sort(doc! { "at": 1, "_id": 1 });
             let mut found = find.await.map_err(reading())?;
-            send(Piece::Begin(file.to_owned())).await?;
+            let mut begun = dataset != Dataset::Other;
+            if begun {
+                send(Piece::Begin(file.to_owned())).await?;
+            }
             let items = held.items.entry(dataset).or_default();
             while let Some(record) = found.try_next().await.map_err(reading())? {
+                // Records of no known kind are rare: without any there is no file for them.
+                if !std::mem::replace(&mut begun, true) {
+                    send(Piece::Begin(file.to_owned())).await?;
+                }
                 let start = if items.is_empty() { "[\n" } else { ",\n" };
                 send(Piece::Bytes(format!("{start}{}", record.json).into_bytes())).await?;
                 names.extend(record.names.iter().cloned());
                 items.push((Item { key: record.key, digest: record.digest }, record.names));
             }
-            let end: &[u8] = if items.is_empty() { b"[]\n" } else { b"\n]\n" };
-            send(Piece::Bytes(end.to_vec())).await?;
+            if begun {
+                let end: &[u8] = if items.is_empty() { b"[]\n" } else { b"\n]\n" };
+                send(Piece::Bytes(end.to_vec())).await?;
+            }
         }
         for name in names {
             let medium = self.media.find_one(doc! { "_id": name }).await;

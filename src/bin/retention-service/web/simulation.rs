@@ -2,7 +2,7 @@
 //!
 //! It is there only where time is simulated, never beside a service that is real.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use hyper::{Method, StatusCode};
 use jiff::{Timestamp, tz::TimeZone};
@@ -15,7 +15,7 @@ use super::{
     connector::Connector,
     line::shown,
 };
-use crate::{clock, company::Company, cycle, mischief::Misdeeds};
+use crate::{clock, company::Company, cycle, folder, mischief::Misdeeds, settings::input::Fault};
 
 /// How many days of traffic one call may add.
 const MAX_DAYS: u16 = 366;
@@ -44,6 +44,12 @@ struct Traffic {
     noise_bytes: usize,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Laid {
+    directory: PathBuf,
+}
+
 fn one() -> u16 {
     1
 }
@@ -67,6 +73,7 @@ impl Simulation {
             }
             ("advance", &Method::POST) => advance(connector).await,
             ("traffic", &Method::POST) => self.traffic(connector, &parse(body)?).await,
+            ("day", &Method::POST) => bring(connector, parse(body)?).await,
             ("mischief", &Method::GET) => Answer::ok(&cycle.mischief.planned()),
             ("mischief", &Method::PUT) => {
                 cycle.mischief.plan(parse::<Misdeeds>(body)?);
@@ -77,7 +84,7 @@ impl Simulation {
                 Answer::ok(&talks.map_err(|error| Problem::unavailable(&error))?)
             }
             ("records", &Method::GET) => records(connector, query).await,
-            ("clock" | "advance" | "traffic" | "mischief" | "rooms" | "records", _) => {
+            ("clock" | "advance" | "traffic" | "day" | "mischief" | "rooms" | "records", _) => {
                 Err(Problem::new(Code::WrongMethod, "This address knows another method."))
             }
             _ => Err(Problem::new(Code::NoSuchPlace, "The simulation has no such address.")),
@@ -114,6 +121,20 @@ fn set(connector: &Connector, time: Timestamp) -> Result<(), Problem> {
     })?;
     cycle.woken.wake();
     Ok(())
+}
+
+/// Takes in a day that lies in a directory of this machine.
+async fn bring(connector: &Connector, laid: Laid) -> Result<Answer, Problem> {
+    let read = tokio::task::spawn_blocking(move || folder::read(&laid.directory)).await;
+    let read = read.map_err(|_| Problem::internal("reading a directory ended early"))?;
+    let day = read.map_err(|error| {
+        let detail = format!("It cannot be taken in: {}.", retention::cause::chain(&error));
+        Problem::faults(vec![Fault { pointer: "/directory", detail }])
+    })?;
+    let (records, media) = (day.records.len(), day.media.len());
+    let brought = connector.cycle().live.bring(day).await;
+    brought.map_err(|error| Problem::unavailable(&error))?;
+    Answer::json(StatusCode::CREATED, &json!({ "records": records, "media": media }))
 }
 
 /// Goes on to the next scheduled hour, and begins the backup that is due then.
