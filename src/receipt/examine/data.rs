@@ -73,7 +73,17 @@ impl<'a> Look<'a> {
             }
             return Ok(());
         };
-        match self.digest(&path).await {
+        let digested = match self.digest(&path).await {
+            // Right after it was stored it is moved to where it is kept.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match self.examiner.kept.find(&backup.file, &backup.upload) {
+                    Some(moved) => self.digest(&moved).await,
+                    None => Err(error),
+                }
+            }
+            digested => digested,
+        };
+        match digested {
             Err(error) => differ(format!("{} cannot be read: {error}.", path.display())),
             Ok(sha256) if sha256 != backup.sha256 => differ(format!(
                 "{} was changed: its SHA-256 is {sha256} and not {}.",
