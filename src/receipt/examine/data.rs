@@ -68,22 +68,24 @@ impl<'a> Look<'a> {
             |sentence| examined.differences.push(Difference::new(Kind::Archive, sentence));
         let found = self.archive.clone();
         let found = found.or_else(|| self.examiner.kept.find(&backup.file, &backup.upload));
-        let Some(mut path) = found else {
+        let Some(path) = found else {
             let kept = statement.stored.modes.iter().any(|mode| mode == "offline");
             if kept && self.examiner.kept.is_here(&statement.appliance.key) {
                 differ(format!("The archive {} is not where it was kept.", backup.file));
             }
             return Ok(());
         };
-        let mut digest = self.digest(&path).await;
-        if digest.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-            && let Some(moved) = self.examiner.kept.find(&backup.file, &backup.upload)
-        {
-            // It was put where it is kept in this moment.
-            digest = self.digest(&moved).await;
-            path = moved;
-        }
-        match digest {
+        let digested = match self.digest(&path).await {
+            // Right after it was stored it is moved to where it is kept.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match self.examiner.kept.find(&backup.file, &backup.upload) {
+                    Some(moved) => self.digest(&moved).await,
+                    None => Err(error),
+                }
+            }
+            digested => digested,
+        };
+        match digested {
             Err(error) => differ(format!("{} cannot be read: {error}.", path.display())),
             Ok(sha256) if sha256 != backup.sha256 => differ(format!(
                 "{} was changed: its SHA-256 is {sha256} and not {}.",
