@@ -183,12 +183,7 @@ impl Store {
 
     /// How many bytes are free on the disk of the server's data, if it says so.
     pub async fn free_bytes(&self) -> Result<Option<u64>, Error> {
-        let stats = self.db.run_command(doc! { "dbStats": 1 }).await;
-        let stats = stats.map_err(Error::database("ask how full MongoDB's disk is"))?;
-        let bytes = |name| stats.get(name).and_then(whole);
-        Ok(bytes("fsTotalSize")
-            .zip(bytes("fsUsedSize"))
-            .map(|(total, used)| total.saturating_sub(used)))
+        Ok(self.space().await?.map(|space| space.free_bytes))
     }
 
     /// Builds what is missing of collections and indexes. Does nothing where all is there.

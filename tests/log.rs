@@ -65,7 +65,16 @@ async fn furnished() -> Result<(World, Browser)> {
             0 => {
                 doc! { "state": "Rejected", "rejection": reason("damaged", "Its end is missing.") }
             }
-            1 => doc! { "state": "Rejected", "superseded": true },
+            1 if n % 20 == 1 => doc! { "state": "Rejected", "superseded": true },
+            1 => doc! {
+                "state": "Rejected",
+                "rejection": reason("damaged", "Its end is missing."),
+                "acknowledged": {
+                    "reason": "The job never comes again.",
+                    "by": "Admin",
+                    "at": DateTime::from_millis(1_619_000_000_000),
+                },
+            },
             2 => doc! { "state": "Waiting", "waiting": reason("disk-short", "There is no room.") },
             3 => doc! { "state": "Storing" },
             4 => doc! { "deletion": deletion("Deleting") },

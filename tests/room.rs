@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
-use retention::backup::State;
+use retention::{
+    backup::State,
+    store::{self, Store},
+};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -98,7 +101,7 @@ async fn an_upload_larger_than_the_room_is_cut_off_before_the_disk_is_full_and_r
     ensure!(left < RESERVE / 2, "it was cut off while {left} bytes were free");
     ensure!(left > RESERVE / 8, "only {left} bytes are left");
     let said = world.sshd.last_words();
-    ensure!(said.contains("cut off 1 upload before it is full"), "{said}");
+    ensure!(said.contains("cut off 1 session that could upload"), "{said}");
     let arrived = fs::metadata(world.inbox().join(name(1)))?.len();
     ensure!(arrived > 16 * MIB && arrived < fs::metadata(&file)?.len(), "{arrived} arrived");
 
@@ -187,5 +190,25 @@ async fn uploads_are_refused_while_mongodbs_own_disk_is_short_and_never_by_a_sta
     world.upload(&file).await?;
     world.start_daemon().await?;
     world.wait_state(&job(1), State::Stored, PATIENCE).await?;
+    Ok(())
+}
+
+/// As at the first start, when the daemon looks before it has built anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_nothing_was_written_to_does_not_pass_for_a_full_disk() -> Result<()> {
+    for series in ["4.2", "6.0"] {
+        let options = Options { mongod_series: series.into(), ..Options::default() };
+        let world = World::start(options).await?;
+        let untouched = Store::connect(&store::Settings {
+            host: world.mongod.address(),
+            user: None,
+            auth_db: "admin".into(),
+            target_db: "untouched".into(),
+            replica_set: None,
+            tls: None,
+        })?;
+        let space = untouched.space().await?;
+        ensure!(space.is_none_or(|space| space.total_bytes > 0), "{series}: {space:?}");
+    }
     Ok(())
 }

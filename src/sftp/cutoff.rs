@@ -116,10 +116,10 @@ impl CutOff {
         let begun = told.iter().filter(|(_, signal)| *signal == Told::First).count();
         if begun > 0 {
             let megabytes = |bytes: u64| bytes / 1_000_000;
-            let uploads = if begun == 1 { "upload" } else { "uploads" };
+            let sessions = if begun == 1 { "session" } else { "sessions" };
             tracing::warn!(
-                "only {} MB are free on the disk of the inbox: cut off {begun} {uploads} before it \
-                 is full; clients can resume once {} MB are free",
+                "only {} MB are free on the disk of the inbox: cut off {begun} {sessions} that could \
+                 upload, before it is full; clients can resume once {} MB are free",
                 megabytes(free.unwrap_or(0)),
                 megabytes(self.reserve_bytes),
             );

@@ -56,7 +56,8 @@ pub struct Oplog {
 }
 
 impl Store {
-    /// The disk that the database is on.
+    /// The disk that the database is on; nothing where the server does not say, as of a database
+    /// that nothing was written to yet.
     pub async fn space(&self) -> Result<Option<Space>, Error> {
         let stats = self
             .db
@@ -64,7 +65,8 @@ impl Store {
             .await
             .map_err(Error::database("ask for the database's disk"))?;
         let number = |name| stats.get(name).and_then(whole);
-        let (total, used) = (number("fsTotalSize"), number("fsUsedSize"));
+        let total = number("fsTotalSize").filter(|total| *total > 0);
+        let used = number("fsUsedSize");
         Ok(total.zip(used).map(|(total_bytes, used)| Space {
             total_bytes,
             free_bytes: total_bytes.saturating_sub(used),

@@ -1,5 +1,7 @@
 //! Trouble that somebody has to be told of by mail: a disk that is full, a backup that never came.
 
+use std::{fs, thread};
+
 use anyhow::{Context, Result, ensure};
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 
@@ -7,16 +9,20 @@ use crate::{
     machine::Hardware,
     mail::MailServer,
     package,
-    site::{DAEMON, Fixture, Site},
+    site::{DAEMON, ENDPOINT, Fixture, Site},
+    until,
 };
 
 const MIB: u64 = 1 << 20;
+
+/// How fast the slow upload is, in kilobits a second: the disk is full long before it ends.
+const SLOW: u32 = 8;
 
 /// Everything is looked at each second.
 const HEALTH: &str = "[configuration.health]\ninterval_seconds = 1\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_refuses_uploads_and_is_mailed_and_all_is_well_once_there_is_room() -> Result<()>
+async fn a_full_disk_cuts_off_and_refuses_uploads_and_is_mailed_until_there_is_room() -> Result<()>
 {
     let hardware = Hardware { data_disk_bytes: Some(6 * 1024 * MIB), ..Hardware::default() };
     let site = Site::new(hardware)?;
@@ -29,15 +35,25 @@ async fn a_full_disk_refuses_uploads_and_is_mailed_and_all_is_well_once_there_is
     // At once, and then to the last byte, but for what the daemon itself makes room for.
     let fill = "cd /var/lib/retention && left=$(df --output=avail --block-size=1M . | tail -n 1) && \
                 fallocate --length $((left - 16))MiB fill; cat /dev/zero >fill2; sync";
-    let said = site.machine.run(&["sh", "-c", fill])?;
-    ensure!(said.is_empty(), "{said}");
+    let fixtures = Fixture::all()?;
+    let (backup, begun) = (&fixtures[0], &fixtures[1]);
+    let cut_off = thread::scope(|scope| {
+        let upload = scope.spawn(|| site.upload_slowly(begun, SLOW));
+        let inbox = site.machine.path("/var/lib/retention/sftp/inbox");
+        until("the upload has begun", || Ok(fs::read_dir(&inbox)?.count() == 1))?;
+        let said = site.machine.run(&["sh", "-c", fill])?;
+        ensure!(said.is_empty(), "{said}");
+        upload.join().map_err(|_| anyhow::anyhow!("the upload panicked"))
+    })?;
+    ensure!(cut_off.is_err(), "an upload went on into a full disk");
+    let said = site.machine.journal(ENDPOINT);
+    ensure!(said.contains(" that could upload, before it is full"), "{said}");
     let left =
         site.machine.run(&["df", "--output=avail", "--block-size=1M", "/var/lib/retention"])?;
     ensure!(
         left.lines().nth(1).is_some_and(|left| left.trim() == "1" || left.trim() == "0"),
         "there is room: {left}"
     );
-    let backup = &Fixture::all()?[0];
     let refused = site.upload(backup).err().context("the upload was let in")?;
     ensure!(format!("{refused:#}").contains("uploads-refused-no-room-on-disk"), "{refused:#}");
     let mut seen = 0;
@@ -49,9 +65,12 @@ async fn a_full_disk_refuses_uploads_and_is_mailed_and_all_is_well_once_there_is
     site.machine.run(&["sh", "-c", "rm /var/lib/retention/fill*"])?;
     let mail = server.wait(&mut seen, "] Well again: ", "Free space, /var/lib/retention (ok)")?;
     ensure!(!mail.contains("needs attention"), "{mail}");
-    site.upload(backup)?;
-    site.wait_stored(backup)?;
-    site.holds(backup).await
+    for backup in [backup, begun] {
+        site.upload(backup)?;
+        site.wait_stored(backup)?;
+        site.holds(backup).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -66,14 +66,26 @@ impl<'a> Look<'a> {
         let backup = &statement.backup;
         let mut differ =
             |sentence| examined.differences.push(Difference::new(Kind::Archive, sentence));
-        let Some(path) = self.archive.clone() else {
+        let found = self.archive.clone();
+        let found = found.or_else(|| self.examiner.kept.find(&backup.file, &backup.upload));
+        let Some(path) = found else {
             let kept = statement.stored.modes.iter().any(|mode| mode == "offline");
             if kept && self.examiner.kept.is_here(&statement.appliance.key) {
                 differ(format!("The archive {} is not where it was kept.", backup.file));
             }
             return Ok(());
         };
-        match self.digest(&path).await {
+        let digested = match self.digest(&path).await {
+            // Right after it was stored it is moved to where it is kept.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match self.examiner.kept.find(&backup.file, &backup.upload) {
+                    Some(moved) => self.digest(&moved).await,
+                    None => Err(error),
+                }
+            }
+            digested => digested,
+        };
+        match digested {
             Err(error) => differ(format!("{} cannot be read: {error}.", path.display())),
             Ok(sha256) if sha256 != backup.sha256 => differ(format!(
                 "{} was changed: its SHA-256 is {sha256} and not {}.",
