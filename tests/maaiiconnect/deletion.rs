@@ -26,6 +26,12 @@ fn delete_from_maaiiconnect_stands_next_to_the_status_backup_uploaded() -> Resul
         let (status, button) =
             (text.find("Backup uploaded"), text.find("Delete from maaiiconnect"));
         ensure!(status.is_some() && status < button, "{text}");
+        // And so does the log, on the backup's own line.
+        let file = stage.first.stored.get_str("file")?.to_owned();
+        let ours = stage.line(&file).await?;
+        let button = format!(r#"href="{page}/delete""#);
+        ensure!(ours.contains("Backup uploaded") && ours.contains(&button), "{ours}");
+        ensure!(ours.contains("Delete from maaiiconnect"), "{ours}");
         // It only asks; nothing is deleted by looking.
         let before = stage.ids().await?;
         stage.shows(&format!("{page}/delete"), &["maaiiconnect will delete", "Messages"]).await?;

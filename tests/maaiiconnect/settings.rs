@@ -179,6 +179,11 @@ fn in_offline_mode_the_data_is_viewed_as_raw_json() -> Result<()> {
         let held = held(&stage.service, &stage.first.job).await?;
         ensure!(messages.len() == held["message"].len(), "some are not in it");
         ensure!(messages.iter().all(|message| message["ts"].is_string()), "{}", messages[0]);
+        // The portal lists the files as they were delivered.
+        let page = stage.first.page.clone();
+        stage.comes_to_show(&page, "Safe to delete").await?;
+        let entries = stage.page(&format!("{page}/entries")).await?.replace("<wbr>", "");
+        ensure!(entries.contains("history/message.json"), "{entries}");
         Ok(())
     })
 }
