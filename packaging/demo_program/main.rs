@@ -23,10 +23,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use parts::world::{self, Options, World};
 use rand::{Rng, distr::Alphanumeric};
+use retention::settings::archive_key;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -95,6 +96,11 @@ async fn demonstrate(arguments: Arguments, reported: &AtomicBool) -> Result<Exit
         [] => vec![invented_secret("#")],
         given => given.to_vec(),
     };
+    if arguments.files.is_empty()
+        && let Some(objection) = archive_key::objection(&keys[0])
+    {
+        bail!(objection);
+    }
     let options = Options {
         mongod_series: arguments.mongod.clone(),
         archive_keys: keys.clone(),
