@@ -43,7 +43,7 @@ pub use parts::{
     alerts, archive_keys, defaults, endpoint, examiner, portal_certificate, portal_directory,
     receipts_directory, seal, secrets, store, store_settings,
 };
-use parts::{archives, intake_settings, periods, portal};
+use parts::{archives, intake_settings, periods, portal, shelf};
 
 /// How long the parts have to end.
 const SHUTDOWN: Duration = Duration::from_secs(4);
@@ -98,7 +98,7 @@ async fn run_parts(
     let settings = verification::Settings {
         program: OWN_PROGRAM.into(),
         config: config.path().to_owned(),
-        directory,
+        directory: directory.clone(),
         periods: periods(config),
         clock: now,
     };
@@ -117,7 +117,7 @@ async fn run_parts(
         reports: reports.clone(),
         history: watcher.history(),
         alerts: Arc::new(self::alerts(config)),
-        archives: archives(config),
+        archives: archives(config, &directory),
         connector: follower.as_ref().map(Follower::connection),
         setting: Setting {
             defaults,
@@ -135,6 +135,7 @@ async fn run_parts(
     let examination = Examination::new(
         store.clone(),
         Decoder::new(OWN_PROGRAM),
+        shelf(config)?,
         intake.works(),
         now,
         stop.clone(),

@@ -10,7 +10,8 @@
 //!
 //! One loop, woken when intake has come to rest, else by a timer, takes no orders: it looks for
 //! media of stored backups that nobody has examined by these rules, has one after another
-//! decoded, and writes down beside each what came of it. It rests while intake is at work. Killed
+//! decoded, and writes down beside each what came of it. What was not unpacked is taken out of its
+//! archive for that, see [`shelved`]. It rests while intake is at work. Killed
 //! at any point, it goes on where it was.
 //!
 //! Decoders read what strangers have made. So none of them runs in this process, and what
@@ -21,6 +22,7 @@ pub mod child;
 pub mod confine;
 pub mod decode;
 mod pipe;
+pub mod shelved;
 
 use std::time::Duration;
 
@@ -31,6 +33,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use child::{Decoder, Error, Source};
+use shelved::Shelf;
 
 use crate::{
     backup::{
@@ -54,6 +57,7 @@ const TOGETHER: i64 = 100;
 pub struct Examination {
     store: Store,
     decoder: Decoder,
+    shelf: Shelf,
     intake_works: watch::Receiver<bool>,
     clock: fn() -> Timestamp,
     stop: CancellationToken,
@@ -64,11 +68,12 @@ impl Examination {
     pub fn new(
         store: Store,
         decoder: Decoder,
+        shelf: Shelf,
         intake_works: watch::Receiver<bool>,
         clock: fn() -> Timestamp,
         stop: CancellationToken,
     ) -> Self {
-        Self { store, decoder, intake_works, clock, stop }
+        Self { store, decoder, shelf, intake_works, clock, stop }
     }
 
     /// Runs until it is stopped.
@@ -106,7 +111,7 @@ impl Examination {
         loop {
             self.rest().await?;
             let Some((upload, job)) = self.store.backup_to_examine(RULES).await? else {
-                return Ok(());
+                return self.shelved().await;
             };
             self.backup(&upload, &job).await?;
         }

@@ -143,3 +143,42 @@ async fn examined(world: &mut World, number: u32, sample: &Sample) -> Result<Rea
     let store = world.store()?;
     Ok(store.readability(&job.parse::<JobId>()?, RULES).await?)
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_offline_mode_alone_media_are_decoded_out_of_their_archive() -> Result<()> {
+    let sections = "[modes]\nonline = false\n".to_owned();
+    let mut world = World::start(Options { sections, ..Options::default() }).await?;
+    let mut broken = fixture("progressive.jpg")?;
+    broken.truncate(2000);
+    let photo = fixture("baseline.jpg")?;
+    let sound = Sample::new(3)
+        .with("data-retention/room1/photo.jpg", photo.clone())
+        .with("data-retention/room2/the-same.jpg", photo);
+    let damaged = Sample::new(3).with("data-retention/room1/broken.jpg", broken);
+    let mut browser = Browser::new(&world)?;
+    browser.sign_in("Admin", &Options::default().admin_password).await?;
+    for (number, sample, parts) in [
+        (1, sound, &["1 readable, 3 not examined", "Safe to delete"][..]),
+        (2, damaged, &["1 damaged, 3 not examined", "broken.jpg", "1 file cannot be played"]),
+    ] {
+        let file = archives::write(world.directory(), number, &sample.bytes()?)?;
+        world.upload(&file).await?;
+        let job = archives::job(number);
+        world.wait_state(&job, State::Stored, PATIENCE).await?;
+        for part in parts {
+            until(&format!("{part:?} is shown"), || {
+                let (mut browser, job) = (browser.clone(), job.clone());
+                async move {
+                    let page = browser.get(&format!("/retention/backups/{job}")).await?.body;
+                    Ok(page.contains(part))
+                }
+            })
+            .await?;
+        }
+    }
+    let media = world.database().collection::<Document>("media.files");
+    ensure!(media.count_documents(doc! {}).await? == 0, "something was unpacked");
+    let left = fs::read_dir(world.state_directory().join("examining"))?.count();
+    ensure!(left == 0, "{left} files are left where media are taken out");
+    Ok(())
+}

@@ -11,7 +11,7 @@ use retention::backup::State;
 use crate::{
     archives::{self, KEY, Sample, job},
     browser::Browser,
-    world::{Options, World, process, service::Service, until},
+    world::{self, Options, Program, World, daemon::Daemon, process, service::Service, until},
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -341,4 +341,46 @@ async fn maaiiconnect_is_told_through_the_connector() -> Result<()> {
     save(&mut browser, "keys/generate", &[]).await?;
     save(&mut browser, "power", &[("enabled", "off")]).await?;
     told(3, 5, false).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_set_on_one_node_holds_on_the_other() -> Result<()> {
+    let (mut world, mut browser) = begun(Options::default()).await?;
+    uploaded(&mut world, 1, KEY).await?;
+    // A second node: another directory and other ports, the same database.
+    let (state, portal) = (world.directory().join("other"), process::free_port()?);
+    let text = fs::read_to_string(world.directory().join("retention.toml"))?
+        .replace(&format!("{:?}", world.state_directory()), &format!("{state:?}"))
+        .replace(&world.sftp_port().to_string(), &process::free_port()?.to_string())
+        .replace(&world.portal_port().to_string(), &portal.to_string());
+    let config = world.directory().join("other.toml");
+    fs::write(&config, text)?;
+    let program = Program { path: world::binary()?, config, disks: None };
+    process::output(program.command().args(["sftp", "prepare"]))?;
+    let (log, notify) = (world.directory().join("other.log"), world.directory().join("other.sock"));
+    let mut daemon = Daemon::new(program, &log, notify, None);
+    daemon.launch()?;
+    daemon.ready(PATIENCE).await?;
+
+    let file = |name: &str| state.join("sftp-server").join(name);
+    let uploader = fs::read_to_string(world.sftp.public_key())?;
+    let uploader = uploader.split_whitespace().nth(1).context("a key")?.to_owned();
+    until("the key may upload to both", || {
+        let (keys, uploader) = (file("authorized_keys"), uploader.clone());
+        async move { Ok(fs::read_to_string(keys)?.contains(&uploader)) }
+    })
+    .await?;
+    save(&mut browser, "power", &[("enabled", "off")]).await?;
+    until("both refuse uploads", || {
+        let off = file("off");
+        async move { Ok(off.exists()) }
+    })
+    .await?;
+    let mut other = Browser::at(&state.join("portal/certificate.pem"), portal)?;
+    other.sign_in("Admin", &Options::default().admin_password).await?;
+    shows(&mut other, &["OFF", "Uploads are refused"]).await?;
+    let backup = other.get(&format!("/retention/backups/{}", job(1))).await?.body;
+    ensure!(backup.contains("another node keeps the archive"), "{backup}");
+    daemon.stop(Signal::SIGTERM).await?;
+    Ok(())
 }

@@ -12,6 +12,7 @@ use crate::{
     backup::{DirectoryId, verdict::Kept},
     cause,
     config::{Config, Mongodb, Secret, Secrets},
+    examine::shelved::{self, Shelf},
     health::{self, Examiner},
     intake::{
         self,
@@ -31,14 +32,22 @@ const RESERVE_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Tells where the archive of a stored backup is. What was to be kept when it was stored counts, not
 /// what would be kept today.
-pub(super) fn archives(config: &Config) -> Archives {
+pub(super) fn archives(config: &Config, own: &DirectoryId) -> Archives {
     let places = Places::new(config.state_directory());
-    let offline = config.modes().offline;
+    let (offline, own) = (config.modes().offline, own.clone());
     Archives::new(move |backup| {
         if places.has(backup) {
             return Kept::Here;
         }
-        if backup.archive_kept.unwrap_or(offline) { Kept::Missing } else { Kept::Removed }
+        if !backup.archive_kept.unwrap_or(offline) {
+            return Kept::Removed;
+        }
+        match &backup.directory {
+            Some(directory) if *directory != own => {
+                Kept::Elsewhere { unpacked: backup.modes.is_some_and(|modes| modes.online) }
+            }
+            _ => Kept::Missing,
+        }
     })
 }
 
@@ -257,4 +266,19 @@ pub fn receipts_directory(config: &Config) -> PathBuf {
 pub(super) fn host() -> String {
     let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     name.unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// Where archives are, for those who look at media that were not unpacked.
+pub(super) fn shelf(config: &Config) -> anyhow::Result<Shelf> {
+    let scratch = config.state_directory().join("examining");
+    shelved::prepare(&scratch).context("cannot make the directory where media are taken out")?;
+    let places = Places::new(config.state_directory());
+    Ok(Shelf {
+        find: Arc::new(move |backup| places.kept(&backup.file, &backup.upload)),
+        limits: Limits::from(config.archive()),
+        rules: Rules::new(&config.records().rules),
+        secrets: secrets(config),
+        seal: seal(config)?,
+        scratch,
+    })
 }

@@ -108,6 +108,11 @@ pub enum Kept {
     Here,
     /// It was removed once everything was in the database (Online mode alone).
     Removed,
+    /// It is kept by another appliance of the same database; whether everything was unpacked as well.
+    Elsewhere {
+        /// Whether the database has all of it, too.
+        unpacked: bool,
+    },
     /// It should be kept, and is not there.
     Missing,
 }
@@ -246,6 +251,14 @@ fn intact(facts: &Facts<'_>) -> (Answer, String) {
         Kept::Removed => {
             (Answer::Yes, format!("{checked}; the archive was removed once all was stored."))
         }
+        Kept::Elsewhere { unpacked: true } => {
+            (Answer::Yes, format!("{checked}, and another node keeps the archive."))
+        }
+        Kept::Elsewhere { unpacked: false } => {
+            let sentence = "The archive is the only copy here, and another node keeps it. See there \
+                            whether it is.";
+            (Answer::No, sentence.to_owned())
+        }
         Kept::Missing => {
             let sentence = "The archive should be kept and is not there. Upload it again: it is \
                             put back in its place.";
@@ -298,8 +311,8 @@ fn readable(facts: &Facts<'_>) -> (Answer, String) {
         return (Answer::No, "It cannot be found out which files can be read.".into());
     };
     if found.total() == 0 && facts.progress.media > 0 {
-        let sentence =
-            "The files were not looked at: with Offline mode alone they stay in the archive.";
+        let sentence = "The files were not looked at, and it is not known in which mode this was \
+                        stored.";
         return (Answer::No, sentence.into());
     }
     if found.waiting > 0 {

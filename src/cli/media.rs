@@ -2,13 +2,11 @@
 
 use std::{
     fs::File,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::Context;
-use bytes::Bytes;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -17,8 +15,9 @@ use super::output;
 use crate::{
     backup::examined::{Finding, Outcome},
     examine::{
-        child::{Decoder, Error, OWN_PROGRAM, Source, UNCONFINED},
+        child::{Decoder, OWN_PROGRAM, UNCONFINED},
         decode,
+        shelved::OnDisk,
     },
 };
 
@@ -113,22 +112,4 @@ fn describe(path: &Path, finding: &Finding) -> String {
         Outcome::NotExamined { why } => ("not examined", why),
     };
     format!("{}: {word}\n  {}: {detail}\n", path.display(), finding.kind)
-}
-
-/// A medium in a file.
-struct OnDisk {
-    file: File,
-    length: u64,
-}
-
-impl Source for OnDisk {
-    fn length_bytes(&self) -> u64 {
-        self.length
-    }
-
-    async fn bytes(&self, start: u64, end: u64) -> Result<Bytes, Error> {
-        let mut bytes = vec![0; usize::try_from(end.saturating_sub(start)).unwrap_or(0)];
-        self.file.read_exact_at(&mut bytes, start).map_err(Error::File)?;
-        Ok(bytes.into())
-    }
 }

@@ -54,6 +54,9 @@ pub enum Error {
     /// The same, from a file.
     #[error("cannot read the file")]
     File(#[source] io::Error),
+    /// The Archive Keys cannot be had.
+    #[error("the Archive Keys cannot be used: {0}")]
+    Keys(String),
     /// The work is to end.
     #[error("the work was interrupted")]
     Stopped,

@@ -292,6 +292,7 @@ mod tests {
             senders: None,
             archive_kept: None,
             modes: None,
+            readability: None,
             archive_keys: Vec::new(),
             verified: None,
             history: Vec::new(),

@@ -15,8 +15,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Error, Store, schema};
 use crate::backup::{
-    Acknowledged, BackupName, DirectoryId, Findings, JobId, Progress, Reason, RejectionCode,
-    Senders, State, UploadId, WaitCode,
+    Acknowledged, BackupName, DirectoryId, Findings, JobId, Progress, Readability, Reason,
+    RejectionCode, Senders, State, UploadId, WaitCode,
     history::{self, Event, What},
     retention::{Deletion, Status},
     state,
@@ -75,6 +75,8 @@ pub struct Backup {
     pub archive_kept: Option<bool>,
     /// In which modes it was stored; nothing before, and of backups of older versions.
     pub modes: Option<Modes>,
+    /// How readable its media are, if it was not unpacked and they were examined.
+    pub readability: Option<Readability>,
     /// The marks of the Archive Keys that opened it, as far as there were any.
     pub archive_keys: Vec<Mark>,
     /// What happened to it, the oldest first.

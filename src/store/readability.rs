@@ -10,7 +10,7 @@ use futures_util::TryStreamExt;
 
 use super::{
     Error, Store,
-    backups::{date, to_bson},
+    backups::{Backup, date, to_bson},
     media::{self, Medium},
     schema, whole,
 };
@@ -18,6 +18,9 @@ use crate::backup::{
     Examined, JobId, MediumId, Readability, State, UploadId,
     examined::{DamagedMedium, NAMED},
 };
+
+/// How many backups are asked for at once.
+const TOGETHER: i64 = 100;
 
 /// A medium that a backup holds and another one brought.
 #[derive(Clone, Debug)]
@@ -111,6 +114,32 @@ impl Store {
             )
             .await
             .map_err(Error::database("note that media were examined"))?;
+        Ok(())
+    }
+
+    /// Backups that were not unpacked, and whose media were not examined by these rules: the newest
+    /// first, some at a time.
+    pub async fn shelved_to_examine(&self, rules: i32) -> Result<Vec<Backup>, Error> {
+        let wanted = doc! {
+            "state": State::Stored.as_str(),
+            "modes.online": false,
+            "readability.rules": { "$not": { "$gte": rules } },
+        };
+        self.find_backups(wanted, doc! { "_id": -1 }, TOGETHER).await
+    }
+
+    /// Writes down how readable the media of a backup are that was not unpacked.
+    pub async fn note_readability(
+        &self,
+        upload: &UploadId,
+        found: &Readability,
+        rules: i32,
+    ) -> Result<(), Error> {
+        let set = doc! { "readability": { "rules": rules, "found": to_bson(found)? } };
+        self.collection(schema::BACKUPS)
+            .update_one(doc! { "_id": upload.as_str() }, doc! { "$set": set })
+            .await
+            .map_err(Error::database("note how readable media are"))?;
         Ok(())
     }
 

@@ -66,6 +66,7 @@ fn each_point_alone_stands_in_the_way() {
     let table: Vec<(Point, Answer, Case)> = vec![
         (Point::Intact, No, Case { verified: differs, ..Case::good() }),
         (Point::Intact, No, Case { kept: Kept::Missing, ..Case::good() }),
+        (Point::Intact, No, Case { kept: Kept::Elsewhere { unpacked: false }, ..Case::good() }),
         (Point::Parsed, No, Case::good().found(FindingKind::NotJson)),
         (Point::Resolved, No, Case::good().found(FindingKind::MissingMedium)),
         (Point::Resolved, No, Case::good().found(FindingKind::SizeDiffers)),
@@ -139,4 +140,12 @@ fn responsibility_can_be_taken_for_findings_alone() {
         case.overrides = Point::ALL.into_iter().map(word).collect();
         assert!(!case.verdict().is_safe(), "{:?}", case.verdict());
     }
+}
+
+#[test]
+fn an_archive_that_another_node_keeps_is_no_trouble_where_all_of_it_is_in_the_database() {
+    let case = Case { kept: Kept::Elsewhere { unpacked: true }, ..Case::good() };
+    assert!(case.verdict().is_safe());
+    let case = Case { kept: Kept::Elsewhere { unpacked: false }, ..Case::good() };
+    assert!(!case.verdict().is_safe());
 }

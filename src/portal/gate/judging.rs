@@ -113,6 +113,7 @@ impl Gate {
         receipt: Option<Receipt>,
     ) -> Looked {
         let kept = self.watched.archives.look(backup);
+        let readability = readability.map(|unpacked| shelved(backup).unwrap_or(unpacked));
         let verdict = Verdict::of(&Facts {
             state: backup.state,
             progress: &backup.progress,
@@ -127,4 +128,13 @@ impl Gate {
         let readability = readability.unwrap_or_default();
         Looked { verdict, readability, kept, nodes, receipt }
     }
+}
+
+/// How readable the media of a backup are that was not unpacked; nothing of any other.
+fn shelved(backup: &Backup) -> Option<Readability> {
+    if backup.modes.is_none_or(|modes| modes.online) {
+        return None;
+    }
+    let waiting = Readability { waiting: backup.progress.media, ..Readability::default() };
+    Some(backup.readability.clone().unwrap_or(waiting))
 }

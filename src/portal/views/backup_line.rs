@@ -184,6 +184,7 @@ pub(super) fn archive(kept: Kept) -> &'static str {
     match kept {
         Kept::Here => "kept",
         Kept::Removed => "removed",
+        Kept::Elsewhere { .. } => "kept by another node",
         Kept::Missing => "missing",
     }
 }

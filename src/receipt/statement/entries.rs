@@ -137,6 +137,7 @@ mod tests {
             senders: Some(Senders { authorized_keys: vec!["SHA256:x".into()], lines_by_hand: 0 }),
             archive_kept: None,
             modes: None,
+            readability: None,
             archive_keys: Vec::new(),
             verified: None,
             history: Vec::new(),

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Backup, Change, Error, Opened, date, from_document, to_bson};
 use crate::backup::{
-    Acknowledged, DirectoryId, Findings, JobId, Progress, Reason, RejectionCode, Senders, State,
-    UploadId, WaitCode,
+    Acknowledged, DirectoryId, Findings, JobId, Progress, Readability, Reason, RejectionCode,
+    Senders, State, UploadId, WaitCode,
+    examined::RULES,
     history::{Event, What},
     retention::{Deletion, Status, Step},
     verdict::{Override, Point},
@@ -73,6 +74,7 @@ struct Line {
     senders: Option<Senders>,
     archive_kept: Option<bool>,
     modes: Option<ModesLine>,
+    readability: Option<ReadabilityLine>,
     #[serde(default)]
     archive_keys: Vec<Mark>,
     verified: Option<VerifiedLine>,
@@ -81,6 +83,13 @@ struct Line {
     #[serde(default)]
     overrides: Vec<OverrideLine>,
     deletion: Option<DeletionLine>,
+}
+
+/// How readable the media of a backup are that was not unpacked, as it is written.
+#[derive(Serialize, Deserialize)]
+struct ReadabilityLine {
+    rules: i32,
+    found: Readability,
 }
 
 /// Modes as they are written.
@@ -235,6 +244,7 @@ pub(in crate::store) fn read(document: Document) -> Result<Backup, Error> {
         senders: line.senders,
         archive_kept: line.archive_kept,
         modes: line.modes.map(Modes::from),
+        readability: line.readability.filter(|known| known.rules >= RULES).map(|known| known.found),
         archive_keys: line.archive_keys,
         verified: line
             .verified
