@@ -42,11 +42,14 @@ const RESERVE_BYTES: u64 = 1 << 30;
 /// How much of an entry is taken out at once.
 const PIECE_BYTES: usize = 128 * 1024;
 
+/// Finds the archive of a backup, if it is on this machine.
+pub type Find = dyn Fn(&Backup) -> Option<PathBuf> + Send + Sync;
+
 /// Where archives are on this machine, and what opens them.
 #[derive(Clone)]
 pub struct Shelf {
     /// The archive of a backup, if it is on this machine.
-    pub find: Arc<dyn Fn(&Backup) -> Option<PathBuf> + Send + Sync>,
+    pub find: Arc<Find>,
     /// What an archive may be.
     pub limits: Limits,
     /// Which entries hold media.
