@@ -133,6 +133,24 @@ impl Settings {
         self.modes.unwrap_or(defaults.modes)
     }
 
+    /// The database.
+    pub fn database(&self, defaults: &Defaults) -> Mongodb {
+        let Some(set) = &self.mongodb else { return defaults.mongodb.clone() };
+        Mongodb {
+            host: set.host.clone(),
+            user: set.user.clone(),
+            auth_db: set.auth_db.clone(),
+            target_db: set.target_db.clone(),
+            replica_set: set.replica_set.clone(),
+            ..defaults.mongodb.clone()
+        }
+    }
+
+    /// The hour of the day, in UTC, at which backups are made.
+    pub fn hour(&self, defaults: &Defaults) -> Option<u8> {
+        self.schedule_hour.or(defaults.schedule_hour)
+    }
+
     /// The hour of the day, in UTC, at which a backup has to come; none while Retention is off.
     pub fn awaited_hour(&self, configured: Option<u8>) -> Option<u8> {
         self.schedule_hour.or(configured).filter(|_| !self.off)
@@ -147,7 +165,7 @@ impl Settings {
     ) -> Result<Vec<KnownKey>, seal::Error> {
         let mut known = Vec::new();
         for set in &self.archive_keys {
-            let key = seal.ok_or(seal::Error::NoKey)?.open(&set.key, ARCHIVE_KEY)?;
+            let key = seal::open(seal, &set.key, ARCHIVE_KEY)?;
             known.push(KnownKey { mark: Some(set.mark.clone()), key });
         }
         for key in configured {

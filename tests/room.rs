@@ -75,16 +75,20 @@ async fn idle_client(world: &World, port: u16, until: &Path) -> Result<Process> 
     client.begin(&format!("pwd\n{wait}\nls /inbox"))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_upload_larger_than_the_room_is_cut_off_before_the_disk_is_full_and_resumed_later()
--> Result<()> {
-    let options = Options {
+/// A state directory on a small disk, and time to resume what is cut off.
+fn on_a_small_disk() -> Options {
+    Options {
         state_disk_bytes: Some(480 * MIB),
         grace_seconds: 600,
         sections: format!("[health]\nreserve_bytes = {RESERVE}\n"),
         ..Options::default()
-    };
-    let mut world = World::start(options).await?;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_larger_than_the_room_is_cut_off_before_the_disk_is_full_and_resumed_later()
+-> Result<()> {
+    let mut world = World::start(on_a_small_disk()).await?;
     let port = process::free_port()?;
     let mut other = another_server(&world, port)?;
     let over = world.directory().join("over");
@@ -130,13 +134,7 @@ async fn an_upload_larger_than_the_room_is_cut_off_before_the_disk_is_full_and_r
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_is_cut_off_also_when_the_endpoint_has_ended_before_it() -> Result<()> {
-    let options = Options {
-        state_disk_bytes: Some(480 * MIB),
-        grace_seconds: 600,
-        sections: format!("[health]\nreserve_bytes = {RESERVE}\n"),
-        ..Options::default()
-    };
-    let mut world = World::start(options).await?;
+    let mut world = World::start(on_a_small_disk()).await?;
     let file = backup(&world, 1, 48)?;
     let mut client = world.sftp.begin_slow_put(&file, &name(1), 20_000)?;
     let partial = world.inbox().join(name(1));

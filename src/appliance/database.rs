@@ -25,7 +25,10 @@ use crate::{
     config::{Config, Mongodb},
     files,
     portal::NewDatabase,
-    settings::{Change, Database, MONGODB_PASSWORD, seal::Sealed},
+    settings::{
+        Change, Database, MONGODB_PASSWORD,
+        seal::{self, Sealed},
+    },
     store::Store,
 };
 
@@ -99,10 +102,7 @@ fn path(state: &Path) -> PathBuf {
 pub fn in_force(config: Config) -> anyhow::Result<Config> {
     let Some(note) = Note::read(&config)? else { return Ok(config) };
     let password = match &note.sealed_password {
-        Some(sealed) => {
-            let seal = seal(&config)?.ok_or(crate::settings::seal::Error::NoKey)?;
-            Some(seal.open(sealed, MONGODB_PASSWORD)?)
-        }
+        Some(sealed) => Some(seal::open(seal(&config)?.as_ref(), sealed, MONGODB_PASSWORD)?),
         None => None,
     };
     let section = note.database.put_into(config.mongodb());
@@ -142,7 +142,7 @@ pub async fn adopt(
     let seal = seal(configured)?;
     let password = match (&new.password, tried.mongodb_password()) {
         (Some(password), _) | (None, Some(password)) => {
-            let seal = seal.as_ref().ok_or(crate::settings::seal::Error::NoKey)?;
+            let seal = seal.as_ref().ok_or(seal::Error::NoKey)?;
             Some(seal.close(password, MONGODB_PASSWORD)?)
         }
         (None, None) => None,
@@ -243,10 +243,7 @@ async fn moved(configured: &Config, used: &Store) -> anyhow::Result<bool> {
         return Ok(false);
     }
     let password = match &database.password {
-        Some(sealed) => {
-            let seal = seal(configured)?.ok_or(crate::settings::seal::Error::NoKey)?;
-            Some(seal.open(sealed, MONGODB_PASSWORD)?)
-        }
+        Some(sealed) => Some(seal::open(seal(configured)?.as_ref(), sealed, MONGODB_PASSWORD)?),
         None => None,
     };
     let section = Named::set(&database).put_into(configured.mongodb());

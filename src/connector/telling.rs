@@ -84,10 +84,7 @@ impl Follower {
         if !missing(settings, defaults).is_empty() {
             return Ok(json!({ "enabled": false }));
         }
-        let open = |sealed, what| match seal {
-            Some(seal) => seal.open(sealed, what),
-            None => Err(settings::seal::Error::NoKey),
-        };
+        let open = |sealed, what| settings::seal::open(seal.as_ref(), sealed, what);
         let archive_key = settings
             .archive_keys
             .first()
@@ -102,7 +99,7 @@ impl Follower {
             "enabled": !settings.off,
             "general": {
                 "days_retained": settings.days_retained,
-                "schedule_hour_utc": settings.schedule_hour.or(defaults.schedule_hour),
+                "schedule_hour_utc": settings.hour(defaults),
                 "archive_key": archive_key.as_ref().map(Secret::reveal),
             },
             "sftp": {
@@ -117,18 +114,19 @@ impl Follower {
             body["offline_mode"] = json!({});
         }
         if modes.online {
-            let own = settings.mongodb.as_ref();
-            let Mongodb { host, user, auth_db, target_db, .. } = &defaults.mongodb;
-            let sealed = own.and_then(|own| own.password.as_ref());
+            let sealed = settings.mongodb.as_ref().and_then(|set| set.password.as_ref());
             let password = match sealed.map(|sealed| open(sealed, MONGODB_PASSWORD)).transpose()? {
                 Some(password) => Some(password),
-                None => secrets.mongodb_password().ok().filter(|_| !user.is_empty()),
+                None => {
+                    secrets.mongodb_password().ok().filter(|_| !defaults.mongodb.user.is_empty())
+                }
             };
+            let Mongodb { host, user, auth_db, target_db, .. } = settings.database(defaults);
             body["online_mode"] = json!({ "mongodb": {
-                "host": own.map_or(host, |own| &own.host),
-                "user": own.map_or(user, |own| &own.user),
-                "auth_db": own.map_or(auth_db, |own| &own.auth_db),
-                "target_db": own.map_or(target_db, |own| &own.target_db),
+                "host": host,
+                "user": user,
+                "auth_db": auth_db,
+                "target_db": target_db,
                 "password": password.as_ref().map(Secret::reveal),
             } });
         }
@@ -142,7 +140,7 @@ pub fn missing(settings: &Settings, defaults: &Defaults) -> Vec<&'static str> {
     if settings.days_retained.is_none() {
         missing.push("the days of retention");
     }
-    if settings.schedule_hour.or(defaults.schedule_hour).is_none() {
+    if settings.hour(defaults).is_none() {
         missing.push("the hour of the schedule");
     }
     if settings.archive_keys.is_empty() {

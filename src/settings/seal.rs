@@ -122,6 +122,11 @@ impl Seal {
     }
 }
 
+/// Opens what was sealed as `what`, where there is something to open it with.
+pub fn open(seal: Option<&Seal>, sealed: &Sealed, what: &'static str) -> Result<Secret, Error> {
+    seal.ok_or(Error::NoKey)?.open(sealed, what)
+}
+
 fn keyed(key: &[u8], text: &[u8]) -> [u8; 32] {
     let mut mac =
         <Hmac<Sha256> as Mac>::new_from_slice(key).expect("HMAC takes keys of any length");

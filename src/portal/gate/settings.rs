@@ -8,7 +8,7 @@ use super::permit::Administrator;
 use crate::{
     accounts::ADMIN,
     audit::Action,
-    config::Secret,
+    config::{Modes, Mongodb, Secret},
     connector::{client::SftpKey as TheirKey, telling},
     portal::{NewDatabase, StepsToCome, errors::Error, request::Request},
     settings::{
@@ -72,9 +72,19 @@ impl Administrator {
         })
     }
 
-    /// The setup sheet.
-    pub(in crate::portal) async fn sheet(&self, request: &Request) -> Result<Known, Error> {
-        self.settings(request).await
+    /// What holds where nothing was set.
+    pub(in crate::portal) fn defaults(&self) -> &Defaults {
+        &self.who.gate.watched.setting.defaults
+    }
+
+    /// The modes that are set now.
+    pub(in crate::portal) async fn modes(&self) -> Result<Modes, Error> {
+        Ok(self.who.gate.store.settings().await?.modes(self.defaults()))
+    }
+
+    /// The database that is set now.
+    pub(in crate::portal) async fn database(&self) -> Result<Mongodb, Error> {
+        Ok(self.who.gate.store.settings().await?.database(self.defaults()))
     }
 
     async fn archive_keys(&self, settings: &Settings) -> Result<Vec<ArchiveKey>, Error> {

@@ -11,7 +11,7 @@ use warp::reply::Response;
 
 use crate::{
     accounts::PASSWORD_MIN_CHARS,
-    config::{Modes, Secret},
+    config::{Modes, Mongodb, Secret},
     connector::telling,
     portal::{
         NewDatabase, answer,
@@ -40,7 +40,7 @@ struct SettingsPage {
     rules: [(&'static str, &'static str); 5],
     archive_keys: Vec<ShownKey>,
     modes: Modes,
-    database: Database,
+    database: Mongodb,
     password_min_chars: usize,
     sheet: Sheet,
     sftp_keys: Vec<keys::Shown>,
@@ -88,14 +88,6 @@ struct ShownKey {
     is_newest: bool,
 }
 
-/// MongoDB Permissions.
-struct Database {
-    host: String,
-    user: String,
-    auth_db: String,
-    target_db: String,
-}
-
 /// The tab.
 pub(in crate::portal) async fn page(
     administrator: Administrator,
@@ -109,11 +101,15 @@ pub(in crate::portal) async fn sheet(
     administrator: Administrator,
     request: Request,
 ) -> Result<Response, Error> {
-    let known = administrator.sheet(&request).await?;
+    let known = administrator.settings(&request).await?;
     answer::page(&SheetPage {
         shell: Shell::new(administrator.signed_in(), &request, Here::Backups, "Setup sheet"),
         days: known.settings.days_retained.map(|days| days.to_string()).unwrap_or_default(),
-        hour: hour(&known).map(|hour| format!("{hour:02}:00")).unwrap_or_default(),
+        hour: known
+            .settings
+            .hour(&known.defaults)
+            .map(|hour| format!("{hour:02}:00"))
+            .unwrap_or_default(),
         archive_key: !known.archive_keys.is_empty(),
         has_connector: known.has_connector,
         sheet: sheet_of(&known),
@@ -138,7 +134,7 @@ pub(in crate::portal) async fn power(
         Ok(changes.then(|| said.to_owned()))
     };
     administrator.change_settings(&request, edit).await?;
-    Ok(answer::redirect(back(if off { "switched-off" } else { "switched-on" })))
+    Ok(back(if off { "switched-off" } else { "switched-on" }))
 }
 
 /// General.
@@ -192,7 +188,7 @@ pub(in crate::portal) async fn general(
         Ok((!said.is_empty()).then(|| format!("General: {}", said.join(", "))))
     };
     administrator.change_settings(&request, edit).await?;
-    Ok(answer::redirect(back("settings")))
+    Ok(back("settings"))
 }
 
 /// Online mode: whether it is on, the portal's password, and another database.
@@ -227,7 +223,7 @@ pub(in crate::portal) async fn online(
         return show(&administrator, &request, said).await;
     }
     if let Some(said) =
-        switch(&administrator, &request, Modes { online: on, offline: true }, "online").await?
+        switch(&administrator, &request, |modes| Modes { online: on, ..modes }).await?
     {
         return show(&administrator, &request, said).await;
     }
@@ -236,8 +232,7 @@ pub(in crate::portal) async fn online(
         let secret = Secret::new(password.to_owned());
         administrator.set_portal_password(&request, secret).await?;
     }
-    let known = administrator.settings(&request).await?;
-    let now = database(&known);
+    let now = administrator.database().await?;
     let same = now.host == new.host
         && now.user == new.user
         && now.auth_db == new.auth_db
@@ -250,7 +245,7 @@ pub(in crate::portal) async fn online(
     if own_session && !password.is_empty() {
         return Ok(answer::redirect("/sign-in"));
     }
-    Ok(answer::redirect(back("settings")))
+    Ok(back("settings"))
 }
 
 /// Offline mode: whether it is on, and how maaiiconnect reaches the endpoint.
@@ -267,12 +262,11 @@ pub(in crate::portal) async fn offline(
     }
     let on = form.has("offline");
     if let Some(said) =
-        switch(&administrator, &request, Modes { online: true, offline: on }, "offline").await?
+        switch(&administrator, &request, |modes| Modes { offline: on, ..modes }).await?
     {
         return show(&administrator, &request, said).await;
     }
-    let known = administrator.settings(&request).await?;
-    let address = address.filter(|address| *address != known.defaults.sftp_address);
+    let address = address.filter(|address| *address != administrator.defaults().sftp_address);
     let edit = |settings: &mut Settings, _: &_| {
         if settings.sftp_address == address {
             return Ok(None);
@@ -282,30 +276,30 @@ pub(in crate::portal) async fn offline(
         Ok(Some(format!("Offline mode: SFTP Address {shown}")))
     };
     administrator.change_settings(&request, edit).await?;
-    Ok(answer::redirect(back("settings")))
+    Ok(back("settings"))
 }
 
-/// Switches one of the modes; the other member of `wanted` says nothing. Returns an objection if none
-/// would be left.
+/// Switches modes. Returns an objection, and changes nothing, if none would be left.
 async fn switch(
     administrator: &Administrator,
     request: &Request,
-    wanted: Modes,
-    which: &'static str,
+    wanted: impl Fn(Modes) -> Modes,
 ) -> Result<Option<String>, Error> {
-    let known = administrator.settings(request).await?;
-    let now = known.settings.modes(&known.defaults);
-    let next = match which {
-        "online" => Modes { online: wanted.online, ..now },
-        _ => Modes { offline: wanted.offline, ..now },
-    };
-    if !next.online && !next.offline {
-        return Ok(Some("One mode has to be on: Online, Offline or both.".to_owned()));
-    }
-    if next == now {
-        return Ok(None);
+    let is_none = |modes: Modes| !modes.online && !modes.offline;
+    let said = "One mode has to be on: Online, Offline or both.";
+    if is_none(wanted(administrator.modes().await?)) {
+        return Ok(Some(said.to_owned()));
     }
     let edit = |settings: &mut Settings, _: &_| {
+        let now = settings.modes(administrator.defaults());
+        let next = wanted(now);
+        if is_none(next) {
+            // Somebody switched the other one off in this moment.
+            return Err(Error::Input(said.to_owned()));
+        }
+        if next == now {
+            return Ok(None);
+        }
         settings.modes = Some(next);
         let state = |on| if on { "on" } else { "off" };
         let (online, offline) = (state(next.online), state(next.offline));
@@ -339,7 +333,7 @@ pub(super) async fn show(
     let zone = Zone::of(request);
     let known = administrator.settings(request).await?;
     let settings = &known.settings;
-    let hour = hour(&known);
+    let hour = known.settings.hour(&known.defaults);
     let change = |change: &crate::settings::Change| (change.by.clone(), zone.show(change.at));
     answer::page(&SettingsPage {
         shell: Shell::new(administrator.signed_in(), request, Here::Backups, "Retention Settings"),
@@ -359,7 +353,7 @@ pub(super) async fn show(
         rules: archive_key::RULES,
         archive_keys: archive_keys(&known, &zone),
         modes: settings.modes(&known.defaults),
-        database: database(&known),
+        database: settings.database(&known.defaults),
         password_min_chars: PASSWORD_MIN_CHARS,
         sftp_keys: settings.sftp_keys.iter().map(|key| keys::Shown::new(key, &zone)).collect(),
         overlaps: keys::OVERLAPS,
@@ -377,28 +371,6 @@ fn archive_keys(known: &Known, zone: &Zone) -> Vec<ShownKey> {
         is_newest: at == 0,
     });
     shown.collect()
-}
-
-fn hour(known: &Known) -> Option<u8> {
-    known.settings.schedule_hour.or(known.defaults.schedule_hour)
-}
-
-fn database(known: &Known) -> Database {
-    let defaults = &known.defaults.mongodb;
-    match &known.settings.mongodb {
-        Some(set) => Database {
-            host: set.host.clone(),
-            user: set.user.clone(),
-            auth_db: set.auth_db.clone(),
-            target_db: set.target_db.clone(),
-        },
-        None => Database {
-            host: defaults.host.clone(),
-            user: defaults.user.clone(),
-            auth_db: defaults.auth_db.clone(),
-            target_db: defaults.target_db.clone(),
-        },
-    }
 }
 
 /// The sheet, with what was set here.
@@ -423,14 +395,7 @@ fn told(known: &Known, zone: &Zone) -> Told {
     known.trouble.clone().map_or(Told::Soon, Told::Trouble)
 }
 
-/// The page, with a word on what was done.
-fn back(done: &'static str) -> &'static str {
-    match done {
-        "switched-off" => "/retention/settings?done=switched-off",
-        "switched-on" => "/retention/settings?done=switched-on",
-        "key-added" => "/retention/settings?done=key-added",
-        "key-known" => "/retention/settings?done=key-known",
-        "key-removed" => "/retention/settings?done=key-removed",
-        _ => "/retention/settings?done=settings",
-    }
+/// Back to the page, with a word on what was done.
+fn back(done: &str) -> Response {
+    answer::redirect(&format!("/retention/settings?done={done}"))
 }

@@ -58,7 +58,7 @@ pub(in crate::portal) async fn add(
     match AuthorizedKey::parse(form.get("key")) {
         Ok(key) => {
             let new = administrator.authorise(&request, &key).await?;
-            Ok(answer::redirect(back(if new { "key-added" } else { "key-known" })))
+            Ok(back(if new { "key-added" } else { "key-known" }))
         }
         Err(refusal) => {
             let said = format!("That key cannot upload: {refusal}.");
@@ -116,7 +116,7 @@ pub(in crate::portal) async fn remove(
     let until = request.now() + SignedDuration::from_hours(i64::from(days) * 24);
     let edit = |settings: &mut Settings, _: &_| withdrawn(settings, fingerprint, days, until);
     administrator.change_settings(&request, edit).await?;
-    Ok(answer::redirect(back("key-removed")))
+    Ok(back("key-removed"))
 }
 
 fn withdrawn(
@@ -143,5 +143,5 @@ async fn authorise_theirs(
     let key = AuthorizedKey::parse(public)
         .map_err(|refusal| Error::Input(format!("maaiiconnect's key cannot upload: {refusal}.")))?;
     let new = administrator.authorise(request, &key).await?;
-    Ok(answer::redirect(back(if new { "key-added" } else { "key-known" })))
+    Ok(back(if new { "key-added" } else { "key-known" }))
 }
