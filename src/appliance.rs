@@ -110,7 +110,7 @@ async fn run_parts(
         let client = Client::new(section.clone(), secrets.clone());
         let (defaults, seal) = (defaults.clone(), seal.clone());
         let site = Site { endpoint: endpoint.clone(), defaults, seal, secrets: secrets.clone() };
-        Follower::new(client, site, store.clone(), now)
+        Follower::new(client, site, store.clone(), intake.inbox(), now)
     });
     let watched = Watched {
         arriving: arriving(&intake),

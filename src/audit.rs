@@ -36,6 +36,8 @@ pub enum Action {
     AccountDeactivated,
     /// Acknowledged that a backup was rejected.
     RejectionAcknowledged,
+    /// Asked maaiiconnect to upload a backup once more.
+    UploadRequested,
     /// Took responsibility for a finding of a backup.
     ResponsibilityTaken,
     /// Pressed *Delete from maaiiconnect*, or *Try again*.
@@ -52,7 +54,7 @@ pub enum Action {
 
 impl Action {
     /// All actions, in the order of the enum.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::SignIn,
         Self::SignInRefused,
         Self::SignOut,
@@ -66,6 +68,7 @@ impl Action {
         Self::PermissionsChanged,
         Self::AccountDeactivated,
         Self::RejectionAcknowledged,
+        Self::UploadRequested,
         Self::ResponsibilityTaken,
         Self::DeletionBegun,
         Self::DeletionFailed,
@@ -90,6 +93,7 @@ impl Action {
             Self::PermissionsChanged => "permissions-changed",
             Self::AccountDeactivated => "account-deactivated",
             Self::RejectionAcknowledged => "rejection-acknowledged",
+            Self::UploadRequested => "upload-requested",
             Self::ResponsibilityTaken => "responsibility-taken",
             Self::DeletionBegun => "deletion-begun",
             Self::DeletionFailed => "deletion-failed",

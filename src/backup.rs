@@ -4,6 +4,7 @@
 //! and a transition consumes one state and returns the next, so a step that the
 //! diagram in [`state`] does not allow does not compile.
 
+pub mod cloud;
 pub mod condition;
 pub mod examined;
 pub mod findings;

@@ -6,16 +6,19 @@
 //!              +-- Completed, Failed
 //! ```
 //!
-//! It also tells the service what was [set](telling) in the portal.
+//! It also tells the service what was [set](telling) in the portal, and [learns](learning) its schedule
+//! and what its own log says.
 //!
-//! One loop, woken when somebody presses *Delete from maaiiconnect* and by a timer. It looks at which
+//! One loop, woken when somebody presses *Delete from maaiiconnect* or something arrives, and by a timer. It looks at which
 //! deletions go on, passes on those that the service has not been asked for yet, and writes down what
-//! the service says of the others. All of it may be done again after a kill.
+//! the service says of the others. One that was begun there and not here is followed as well. All of it
+//! may be done again after a kill.
 //!
 //! This module must never ask for a deletion that does not stand in the store, and never without the
 //! SHA-256 of the archive that was received: by that the service knows that we hold what it sent.
 
 pub mod client;
+mod learning;
 pub mod telling;
 
 use std::{sync::Arc, time::Duration};
@@ -25,18 +28,31 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    audit::{self, Action},
     backup::{
+        cloud::CloudBackup,
         history::{Event, What},
-        retention::{Deletion, Status, Step},
+        retention::{Asking, Deletion, Status, Step},
     },
     cause::chain,
+    inbox::Upload,
     store::{self, Store, backups::Backup},
 };
 use client::{Asked, Client};
+use learning::Learning;
 use telling::Site;
 
-/// How often the service is asked while a deletion goes on, and how often the store otherwise.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+/// How often the service is asked while an upload or a deletion goes on, and how often otherwise.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
+
+/// Whose doing it is in the audit log.
+const MAAIICONNECT: &str = "maaiiconnect";
+
+/// Who asked for a deletion that was not asked for here.
+const ELSEWHERE: &str = "somebody in maaiiconnect";
+
+/// What there is to say about it.
+const WITHOUT_VERDICT: &str = "It was begun in maaiiconnect itself. No verdict was asked for.";
 
 /// What wakes the loop, and what holds it up.
 #[derive(Clone, Debug)]
@@ -56,14 +72,23 @@ pub struct Follower {
     store: Store,
     wake: Arc<Notify>,
     trouble: watch::Sender<Option<String>>,
+    learning: Learning,
+    inbox: watch::Receiver<Arc<Vec<Upload>>>,
     clock: fn() -> Timestamp,
 }
 
 impl Follower {
-    /// Prepares the loop.
-    pub fn new(client: Client, site: Site, store: Store, clock: fn() -> Timestamp) -> Self {
+    /// Prepares the loop. What comes into the `inbox` wakes it.
+    pub fn new(
+        client: Client,
+        site: Site,
+        store: Store,
+        inbox: watch::Receiver<Arc<Vec<Upload>>>,
+        clock: fn() -> Timestamp,
+    ) -> Self {
         let (trouble, _) = watch::channel(None);
-        Self { client, site, store, wake: Arc::default(), trouble, clock }
+        let learning = Learning::default();
+        Self { client, site, store, wake: Arc::default(), trouble, learning, inbox, clock }
     }
 
     /// What wakes it, and what holds it up.
@@ -76,13 +101,16 @@ impl Follower {
     }
 
     /// Runs until it is stopped.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
+        let (wake, mut inbox) = (Arc::clone(&self.wake), self.inbox.clone());
         loop {
             let turn = async {
-                let goes_on = self.turn().await;
+                let is_empty = inbox.borrow_and_update().is_empty();
+                let goes_on = self.turn().await || !is_empty;
                 let pause = if goes_on { PAUSES.0 } else { PAUSES.1 };
                 tokio::select! {
-                    () = self.wake.notified() => {}
+                    () = wake.notified() => {}
+                    _ = inbox.wait_for(|uploads| !uploads.is_empty()), if is_empty => {}
                     () = tokio::time::sleep(pause) => {}
                 }
             };
@@ -93,24 +121,34 @@ impl Follower {
         }
     }
 
-    /// Does what can be done now. Returns whether a deletion goes on.
-    async fn turn(&self) -> bool {
-        let deletions = match self.store.deletions().await {
-            Ok(deletions) => deletions,
-            Err(error) => {
-                tracing::debug!("cannot look for deletions: {}", chain(&error));
-                return false;
-            }
-        };
+    /// Does what can be done now. Returns whether an upload or a deletion goes on.
+    async fn turn(&mut self) -> bool {
         let mut trouble = self.tell().await;
-        for backup in &deletions {
-            match self.follow(backup).await {
-                Ok(()) => {}
-                Err(Error::Client(error)) => trouble = Some(chain(&error)),
-                Err(Error::Store(error)) => {
-                    tracing::warn!("cannot write down a deletion: {}", chain(&error));
+        let mut goes_on = false;
+        match self.learn().await {
+            Ok(is_busy) => goes_on = is_busy,
+            Err(Error::Client(error)) => trouble = Some(chain(&error)),
+            Err(Error::Store(error)) => {
+                tracing::debug!("cannot look at what is known of maaiiconnect: {}", chain(&error));
+            }
+        }
+        match self.store.deletions().await {
+            Ok(deletions) => {
+                goes_on |= !deletions.is_empty();
+                for backup in &deletions {
+                    match self.follow(backup).await {
+                        Ok(()) => {}
+                        Err(Error::Client(error)) => trouble = Some(chain(&error)),
+                        Err(Error::Store(error)) => {
+                            tracing::warn!("cannot write down a deletion: {}", chain(&error));
+                        }
+                    }
                 }
             }
+            Err(error) => tracing::debug!("cannot look for deletions: {}", chain(&error)),
+        }
+        if let Err(error) = self.learning.note(&self.store, trouble.clone()).await {
+            tracing::debug!("cannot write down what maaiiconnect says: {}", chain(&error));
         }
         self.trouble.send_if_modified(|known| {
             let changed = *known != trouble;
@@ -120,17 +158,54 @@ impl Follower {
             known.clone_from(&trouble);
             changed
         });
-        !deletions.is_empty()
+        goes_on
+    }
+
+    /// Learns what is new there, and follows what was begun there. Returns whether something goes on.
+    async fn learn(&mut self) -> Result<bool, Error> {
+        self.learning.take_up(&self.store).await?;
+        self.learning.ask(&self.client, (self.clock)()).await?;
+        let log = self.learning.log();
+        let deleted = |backup: &&CloudBackup| {
+            matches!(backup.status, Status::Deleting | Status::Failed | Status::Completed)
+        };
+        let jobs = log.backups.iter().filter(deleted).map(|backup| &backup.job);
+        for backup in self.store.stored_and_kept(jobs).await? {
+            self.follow_from_here(&backup).await?;
+        }
+        Ok(log.is_busy())
+    }
+
+    /// Writes down that maaiiconnect deletes what a backup held, if so, though nobody has asked for it
+    /// here.
+    async fn follow_from_here(&self, backup: &Backup) -> Result<(), Error> {
+        let from = backup.retention_status();
+        match (from, self.client.status(&backup.job).await?) {
+            (_, Asked::Is(Status::Deleting | Status::Completed)) => {}
+            (Status::Uploaded, Asked::Refused(_)) => {}
+            _ => return Ok(()),
+        }
+        tracing::warn!(
+            job = %backup.job,
+            "what {} held is deleted from maaiiconnect, which was not asked for here",
+            backup.file
+        );
+        self.write_down(backup, Action::DeletionBegun, Some(WITHOUT_VERDICT.to_owned())).await?;
+        let now = (self.clock)();
+        let (by, step) = (ELSEWHERE.to_owned(), Step::begun_elsewhere());
+        let deletion = Deletion { by, asked: now, step, changed: now };
+        let event = Event::new(now, What::Deleting, Some(WITHOUT_VERDICT.to_owned()));
+        self.store.change_deletion(&backup.upload, from, &deletion, &event).await?;
+        Ok(())
     }
 
     /// Brings one deletion a step further.
     async fn follow(&self, backup: &Backup) -> Result<(), Error> {
         let Some(deletion) = &backup.deletion else { return Ok(()) };
         let Step::Deleting(deleting) = &deletion.step else { return Ok(()) };
-        let asked = if deleting.is_passed_on() {
-            self.client.status(&backup.job).await?
-        } else {
-            self.pass_on(backup).await?
+        let asked = match deleting.asking() {
+            Asking::ToBeDone => self.pass_on(backup).await?,
+            Asking::Done | Asking::NotOurs => self.client.status(&backup.job).await?,
         };
         match asked {
             Asked::Is(Status::Completed) => {
@@ -143,10 +218,16 @@ impl Follower {
                 let step = Step::Failed(deleting.clone().fail(&*why));
                 self.end(backup, deletion, step, What::Failed, Some(why)).await
             }
-            // The service has another memory than it had: it is asked once more.
-            Asked::Is(Status::Uploaded) if deleting.is_passed_on() => {
-                self.pass_on(backup).await.map(drop)
-            }
+            // The service has another memory than it had: it is asked once more, if it was asked at all.
+            Asked::Is(Status::Uploaded) => match deleting.asking() {
+                Asking::ToBeDone => Ok(()),
+                Asking::Done => self.pass_on(backup).await.map(drop),
+                Asking::NotOurs => {
+                    let why = "maaiiconnect no longer says that it deletes it.".to_owned();
+                    let step = Step::Failed(deleting.clone().fail(&*why));
+                    self.end(backup, deletion, step, What::Failed, Some(why)).await
+                }
+            },
             Asked::Is(_) => Ok(()),
         }
     }
@@ -174,9 +255,32 @@ impl Follower {
     ) -> Result<(), Error> {
         let now = (self.clock)();
         let ended = Deletion { step, changed: now, ..deletion.clone() };
+        let action = match what {
+            What::Completed => Action::DeletionCompleted,
+            _ => Action::DeletionFailed,
+        };
+        self.write_down(backup, action, said.clone()).await?;
         let event = Event::new(now, what, said);
         self.store.change_deletion(&backup.upload, Status::Deleting, &ended, &event).await?;
         Ok(())
+    }
+
+    /// Into the audit log, before it is so: what maaiiconnect did or says.
+    async fn write_down(
+        &self,
+        backup: &Backup,
+        action: Action,
+        detail: Option<String>,
+    ) -> Result<(), store::Error> {
+        let event = audit::Event {
+            at: (self.clock)(),
+            account: MAAIICONNECT.to_owned(),
+            peer: String::new(),
+            action,
+            subject: format!("/retention/backups/{}", backup.upload),
+            detail,
+        };
+        self.store.audit(&event).await
     }
 }
 

@@ -14,6 +14,7 @@
 pub mod backups;
 pub mod certificates;
 pub mod check;
+pub mod cloud;
 pub mod database;
 pub mod disk;
 pub mod endpoint;
@@ -25,6 +26,7 @@ pub mod metrics;
 pub mod storage;
 pub mod tunnel;
 pub mod uploads;
+mod vitals;
 pub mod watch;
 
 use std::{
@@ -65,6 +67,8 @@ pub struct Settings {
     pub certificates: Vec<Watched>,
     /// How often stored backups are held against their receipts.
     pub periods: Periods,
+    /// Whether there is a connector to maaiiconnect.
+    pub connector: bool,
     /// `[health]`.
     pub health: crate::config::Health,
 }

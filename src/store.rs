@@ -9,6 +9,7 @@ pub mod administration;
 pub mod audit;
 pub mod backups;
 pub mod browse;
+pub mod cloud;
 pub mod copies;
 mod cursor;
 mod deletion;

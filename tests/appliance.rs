@@ -5,6 +5,7 @@
 mod archives;
 mod browser;
 mod chromium;
+mod cloud;
 mod crash;
 mod damage;
 mod deletion;

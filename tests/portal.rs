@@ -104,6 +104,8 @@ const TABLE: &[Row] = &[
         "/retention/backups/UPLOAD/acknowledgement",
         [303, 403, 403, 403],
     ),
+    ("GET", "/retention/cloud/{job}/upload", "/retention/cloud/JOB/upload", [303, 403, 403, 404]),
+    ("POST", "/retention/cloud/{job}/upload", "/retention/cloud/JOB/upload", [303, 403, 403, 403]),
     ("GET", "/retention/progress", "/retention/progress", [303, 200, 200, 200]),
     ("GET", "/retention/settings", "/retention/settings", [303, 403, 403, 200]),
     ("GET", "/retention/settings/sheet", "/retention/settings/sheet", [303, 403, 403, 200]),

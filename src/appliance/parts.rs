@@ -137,6 +137,7 @@ pub fn examiner(config: &Config, store: Store) -> Examiner {
         directory: |state| Places::new(state).identity().ok().flatten(),
         certificates,
         periods: periods(config),
+        connector: config.connector().is_there(),
         health: config.health().clone(),
     };
     Examiner::new(store, settings)

@@ -37,6 +37,8 @@ pub enum What {
     Rejected,
     /// The very same file was uploaded again.
     Repeated,
+    /// maaiiconnect was asked to upload it once more.
+    AskedAgain,
     /// Somebody said that a rejection is known.
     Acknowledged,
     /// It was checked again, and was not as it was received.
@@ -63,6 +65,7 @@ impl What {
             Self::Waiting => "Waiting",
             Self::Rejected => "Rejected",
             Self::Repeated => "Same file uploaded again",
+            Self::AskedAgain => "Asked maaiiconnect to upload it again",
             Self::Acknowledged => "Rejection acknowledged",
             Self::Differs => "Not as it was received",
             Self::AsReceived => "As it was received again",

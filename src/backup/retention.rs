@@ -8,8 +8,8 @@
 //!
 //! The names are maaiiconnect's, and so is what each of them says to people. `Uploading` and
 //! `Uploaded` follow from the state of the backup here and are stored nowhere; from `Deleting` on it
-//! stands in the database. Nothing gets to `Deleting` without a [`Cleared`], which a verdict alone
-//! can give.
+//! stands in the database. Nothing gets to `Deleting` from here without a [`Cleared`], which a verdict
+//! alone can give.
 
 use std::{fmt, str::FromStr};
 
@@ -66,6 +66,11 @@ impl Status {
             Self::Failed => "Failed",
             Self::Completed => "Completed",
         }
+    }
+
+    /// The status that maaiiconnect shows with these words.
+    pub fn from_words(words: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.words() == words)
     }
 
     /// As maaiiconnect shows it to people.
@@ -138,7 +143,18 @@ impl Step {
 /// It goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deleting {
-    passed_on: bool,
+    asking: Asking,
+}
+
+/// Whether maaiiconnect has to be asked for a deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// It is to be asked.
+    ToBeDone,
+    /// It was asked.
+    Done,
+    /// Never from here: it was begun in maaiiconnect itself, and no verdict was asked for.
+    NotOurs,
 }
 
 /// It ended with an error; what was removed until then is not known.
@@ -155,14 +171,22 @@ pub struct Completed(());
 impl Cleared {
     /// Somebody has pressed *Delete from maaiiconnect*.
     pub fn delete(self) -> Deleting {
-        Deleting { passed_on: false }
+        Deleting { asking: Asking::ToBeDone }
+    }
+}
+
+impl Step {
+    /// Somebody has pressed *Delete from maaiiconnect* there and not here: no verdict was asked for,
+    /// and what goes on can only be followed.
+    pub fn begun_elsewhere() -> Self {
+        Self::Deleting(Deleting { asking: Asking::NotOurs })
     }
 }
 
 impl Deleting {
-    /// Whether maaiiconnect was asked for it.
-    pub fn is_passed_on(&self) -> bool {
-        self.passed_on
+    /// Whether maaiiconnect has to be asked for it.
+    pub fn asking(&self) -> Asking {
+        self.asking
     }
 
     /// maaiiconnect has removed everything.
@@ -185,12 +209,12 @@ impl Failed {
 
 /// What was written down, as it is read again.
 impl Step {
-    /// The step of a status, with whether maaiiconnect was asked and what went wrong. None of those
-    /// that are stored nowhere.
-    pub fn read(status: Status, passed_on: bool, why: Option<String>) -> Option<Self> {
+    /// The step of a status, with whether maaiiconnect has to be asked and what went wrong. None of
+    /// those that are stored nowhere.
+    pub fn read(status: Status, asking: Asking, why: Option<String>) -> Option<Self> {
         match status {
             Status::Uploading | Status::Uploaded => None,
-            Status::Deleting => Some(Self::Deleting(Deleting { passed_on })),
+            Status::Deleting => Some(Self::Deleting(Deleting { asking })),
             Status::Failed => Some(Self::Failed(Failed { why: why.unwrap_or_default() })),
             Status::Completed => Some(Self::Completed(Completed(()))),
         }
@@ -202,7 +226,7 @@ mod tests {
     use super::*;
 
     fn deleting() -> Deleting {
-        Deleting { passed_on: false }
+        Deleting { asking: Asking::ToBeDone }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, default)]
 pub struct Connector {
     /// The address of its interface, `https://…/connector/v1`; empty for none. The bearer token is
-    /// the secret `connector-token`.
+    /// the secret `connector-token`; a service that knows us by our certificate may want none.
     pub url: String,
     /// The certificate of the authority that signed the service's certificate, in PEM; without it
     /// the authorities that the program brings along.

@@ -1,15 +1,20 @@
 //! The connector's interface, as far as the appliance uses it. It is written down in
 //! `packaging/connector/openapi.yaml`.
 
+mod answer;
+
 use std::time::Duration;
 
-use serde::{Deserialize, de::DeserializeOwned};
+use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use ureq::tls::TlsConfig;
 use zeroize::Zeroizing;
 
+use answer::Answer;
+
 use crate::{
-    backup::{JobId, retention::Status},
+    backup::{JobId, cloud::CloudBackup, retention::Status},
     config::{self, Secrets, secret},
     steps::Step,
     trust,
@@ -78,6 +83,32 @@ pub struct SftpKey {
     pub fingerprint: String,
 }
 
+/// Who the service is; what is not needed is left out.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Service {
+    /// As it stands in the file names of backups.
+    pub service_id: String,
+    /// The name of the service account, for people.
+    pub name: String,
+    /// What time the service has.
+    pub time: Timestamp,
+    /// When the next backup is due; nothing while retention is off there.
+    pub next_backup: Option<Timestamp>,
+    /// The newest revision of its log.
+    pub revision: u64,
+}
+
+/// What changed in the service's Backup Log.
+#[derive(Debug)]
+pub struct Changes {
+    /// The backups that did, as they are now.
+    pub backups: Vec<CloudBackup>,
+    /// Up to where this goes.
+    pub revision: u64,
+    /// Whether there is more at once.
+    pub more: bool,
+}
+
 #[derive(Deserialize)]
 struct Tested {
     steps: Vec<Step>,
@@ -89,27 +120,6 @@ enum Method {
     Get,
     Post,
     Put,
-}
-
-/// What was answered.
-struct Answer {
-    url: String,
-    status: u16,
-    body: String,
-}
-
-/// A backup as the service shows it; what is not needed is left out.
-#[derive(Deserialize)]
-struct Shown {
-    status: String,
-    trouble: Option<String>,
-}
-
-/// Problem details (RFC 9457).
-#[derive(Deserialize)]
-struct Problem {
-    code: String,
-    detail: String,
 }
 
 impl Client {
@@ -129,11 +139,43 @@ impl Client {
         self.ask(&format!("/backups/{job}"), None).await
     }
 
+    /// Who the service is, and when it makes the next backup. The cheapest question.
+    pub async fn service(&self) -> Result<Service, Error> {
+        self.send(Method::Get, "/service", None).await?.read()
+    }
+
+    /// The newest backups of the service's log, the newest first.
+    pub async fn newest_backups(&self, limit: usize) -> Result<Changes, Error> {
+        self.send(Method::Get, &format!("/backups?limit={limit}"), None).await?.changes()
+    }
+
+    /// What changed in the service's log since a revision; nothing if it has another log than before,
+    /// which is to be read from its beginning.
+    pub async fn changes(&self, since: u64) -> Result<Option<Changes>, Error> {
+        let answer =
+            self.send(Method::Get, &format!("/backups/changes?since={since}"), None).await?;
+        if answer.is_problem("unknown-revision") {
+            return Ok(None);
+        }
+        answer.changes().map(Some)
+    }
+
+    /// Has the archive of a backup sent once more. Returns why it will not be, if so.
+    pub async fn upload_again(&self, job: &JobId, reason: &str) -> Result<Option<String>, Error> {
+        let body = Zeroizing::new(json!({ "reason": reason }).to_string());
+        let path = format!("/backups/{job}/upload");
+        let answer = self.send(Method::Post, &path, Some(body)).await?;
+        if answer.is_problem("deletion-begun") || answer.is_problem("no-such-backup") {
+            return Ok(Some(answer.said()));
+        }
+        answer.read::<serde::de::IgnoredAny>().map(|_| None)
+    }
+
     /// Puts all of the settings.
     pub async fn put_settings(&self, settings: &Value) -> Result<(), Error> {
         let text = Zeroizing::new(settings.to_string());
-        let Answer { url, status, body } = self.send(Method::Put, "/settings", Some(text)).await?;
-        if (200..300).contains(&status) { Ok(()) } else { Err(senseless(&url, status, &body)) }
+        let answer = self.send(Method::Put, "/settings", Some(text)).await?;
+        if (200..300).contains(&answer.status) { Ok(()) } else { Err(answer.senseless()) }
     }
 
     /// The public key that the service signs in to the endpoint with.
@@ -157,8 +199,7 @@ impl Client {
     async fn ask(&self, path: &str, body: Option<Value>) -> Result<Asked, Error> {
         let method = if body.is_some() { Method::Post } else { Method::Get };
         let body = body.map(|body| Zeroizing::new(body.to_string()));
-        let Answer { url, status, body } = self.send(method, path, body).await?;
-        understood(&url, status, &body)
+        self.send(method, path, body).await?.understood()
     }
 
     async fn send(
@@ -180,17 +221,15 @@ impl Client {
         body: Option<Zeroizing<String>>,
     ) -> Result<Answer, Error> {
         let agent = self.agent()?;
-        let token = self.secrets.connector_token()?;
-        let authorization = Zeroizing::new(format!("Bearer {}", token.reveal()));
+        let authorization = self.authorization()?;
         let body = body.unwrap_or_default();
         let with_body = |request: ureq::RequestBuilder<ureq::typestate::WithBody>| {
-            request
-                .header("Authorization", &*authorization)
+            signed(request, authorization.as_ref())
                 .header("Content-Type", "application/json")
                 .send(body.as_str())
         };
         let answer = match method {
-            Method::Get => agent.get(&url).header("Authorization", &*authorization).call(),
+            Method::Get => signed(agent.get(&url), authorization.as_ref()).call(),
             Method::Post => with_body(agent.post(&url)),
             Method::Put => with_body(agent.put(&url)),
         };
@@ -200,6 +239,16 @@ impl Client {
         let body = answer.body_mut().with_config().limit(ANSWER_LIMIT_BYTES).read_to_string();
         let body = body.map_err(reach)?;
         Ok(Answer { url, status, body })
+    }
+
+    /// What tells the service who asks. A service that knows us by our certificate need not give us a
+    /// token as well.
+    fn authorization(&self) -> Result<Option<Zeroizing<String>>, Error> {
+        match self.secrets.connector_token() {
+            Ok(token) => Ok(Some(Zeroizing::new(format!("Bearer {}", token.reveal())))),
+            Err(secret::Error::Missing { .. }) if self.section.certificate.is_some() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn agent(&self) -> Result<ureq::Agent, Error> {
@@ -221,88 +270,12 @@ impl Client {
     }
 }
 
-impl Answer {
-    /// What was asked for.
-    fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        let Self { url, status, body } = self;
-        if !(200..300).contains(status) {
-            return Err(senseless(url, *status, body));
-        }
-        serde_json::from_str(body).map_err(|error| Error::Answer {
-            url: url.clone(),
-            status: *status,
-            said: error.to_string(),
-        })
-    }
-}
-
-/// An answer that is no good, with what it says.
-fn senseless(url: &str, status: u16, body: &str) -> Error {
-    let said = match serde_json::from_str::<Problem>(body) {
-        Ok(problem) => problem.detail,
-        Err(_) => body.chars().take(200).collect(),
-    };
-    Error::Answer { url: url.to_owned(), status, said }
-}
-
-/// What an answer about a deletion means.
-fn understood(url: &str, status: u16, body: &str) -> Result<Asked, Error> {
-    let senseless = |said: String| Error::Answer { url: url.to_owned(), status, said };
-    if (200..300).contains(&status) {
-        let shown: Shown =
-            serde_json::from_str(body).map_err(|error| senseless(error.to_string()))?;
-        let mut all = Status::ALL.into_iter();
-        let found = all.find(|known| known.words() == shown.status);
-        return match found {
-            Some(Status::Failed) => {
-                let why = shown.trouble.unwrap_or_else(|| "maaiiconnect does not say why.".into());
-                Ok(Asked::Refused(why))
-            }
-            Some(status) => Ok(Asked::Is(status)),
-            None => Err(senseless(format!("{:?} is not a status", shown.status))),
-        };
-    }
-    let problem: Option<Problem> = serde_json::from_str(body).ok();
-    match problem {
-        // About what was asked for: an administrator has to know, and to try again.
-        Some(problem)
-            if ["no-such-backup", "digest-differs", "not-uploaded"].contains(&&*problem.code) =>
-        {
-            Ok(Asked::Refused(problem.detail))
-        }
-        Some(problem) => Err(senseless(problem.detail)),
-        None => Err(senseless(body.chars().take(200).collect())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn answers_are_told_from_trouble() {
-        let shown = |status: &str| format!(r#"{{"status":"{status}","trouble":null,"more":1}}"#);
-        let problem = |code: &str| format!(r#"{{"type":"x","code":"{code}","detail":"Said."}}"#);
-        let refused = Some(Asked::Refused("Said.".into()));
-        let failed = r#"{"status":"Failed to delete data","trouble":"Said."}"#.to_owned();
-        for (status, body, expected) in [
-            (202, shown("Deleting data..."), Some(Asked::Is(Status::Deleting))),
-            (200, shown("Completed"), Some(Asked::Is(Status::Completed))),
-            (200, shown("Backup uploaded"), Some(Asked::Is(Status::Uploaded))),
-            (200, failed, refused.clone()),
-            (409, problem("digest-differs"), refused.clone()),
-            (409, problem("not-uploaded"), refused.clone()),
-            (404, problem("no-such-backup"), refused),
-            // Of another place, or of nobody we know.
-            (404, problem("no-such-place"), None),
-            (401, problem("unauthorized"), None),
-            (503, problem("unavailable"), None),
-            (502, "<html>".to_owned(), None),
-            (200, shown("Gone"), None),
-            (200, "{}".to_owned(), None),
-        ] {
-            let found = understood("https://service.example", status, &body).ok();
-            assert_eq!(found, expected, "{status} {body}");
-        }
+fn signed<B>(
+    request: ureq::RequestBuilder<B>,
+    authorization: Option<&Zeroizing<String>>,
+) -> ureq::RequestBuilder<B> {
+    match authorization {
+        Some(authorization) => request.header("Authorization", authorization.as_str()),
+        None => request,
     }
 }

@@ -88,6 +88,10 @@ pub enum Kind {
     BackupsWaiting,
     /// Backups on their way whose files are in another state directory.
     BackupsElsewhere,
+    /// Whether everything is here that maaiiconnect has uploaded.
+    BackupsMissing,
+    /// Whether maaiiconnect deletes what it was asked to.
+    Deletions,
     /// Whether stored backups are as they were received.
     BackupsIntact,
     /// Whether stored backups have their receipts.
@@ -104,6 +108,8 @@ pub enum Kind {
     Memory,
     /// The IPSec tunnel.
     Tunnel,
+    /// Whether maaiiconnect answers through the connector.
+    Connector,
     /// Whether alerts can be delivered.
     Alerts,
     /// Whether the daemon looks; only `retention status` can say that it does not.
@@ -112,7 +118,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which they are shown.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 30] = [
         Self::Daemon,
         Self::Endpoint,
         Self::UploadRoom,
@@ -120,6 +126,8 @@ impl Kind {
         Self::BackupsRejected,
         Self::BackupsWaiting,
         Self::BackupsElsewhere,
+        Self::BackupsMissing,
+        Self::Deletions,
         Self::BackupsIntact,
         Self::Receipts,
         Self::Schedule,
@@ -139,6 +147,7 @@ impl Kind {
         Self::Clock,
         Self::Certificate,
         Self::Tunnel,
+        Self::Connector,
         Self::Alerts,
     ];
 
@@ -162,6 +171,8 @@ impl Kind {
             Self::BackupsRejected => "backups-rejected",
             Self::BackupsWaiting => "backups-waiting",
             Self::BackupsElsewhere => "backups-elsewhere",
+            Self::BackupsMissing => "backups-missing",
+            Self::Deletions => "deletions",
             Self::BackupsIntact => "backups-intact",
             Self::Receipts => "receipts",
             Self::Schedule => "schedule",
@@ -170,6 +181,7 @@ impl Kind {
             Self::Clock => "clock",
             Self::Memory => "memory",
             Self::Tunnel => "tunnel",
+            Self::Connector => "connector",
             Self::Alerts => "alerts",
             Self::Daemon => "daemon",
         }
@@ -195,6 +207,8 @@ impl Kind {
             Self::BackupsRejected => "Rejected backups",
             Self::BackupsWaiting => "Waiting backups",
             Self::BackupsElsewhere => "Backups of another directory",
+            Self::BackupsMissing => "Missing backups",
+            Self::Deletions => "Deletions from maaiiconnect",
             Self::BackupsIntact => "Stored backups",
             Self::Receipts => "Receipts",
             Self::Schedule => "Schedule",
@@ -203,6 +217,7 @@ impl Kind {
             Self::Clock => "Clock",
             Self::Memory => "Memory",
             Self::Tunnel => "IPSec tunnel",
+            Self::Connector => "maaiiconnect",
             Self::Alerts => "Alerts",
             Self::Daemon => "Daemon",
         }
@@ -216,6 +231,8 @@ impl Kind {
             Self::Inbox => &[Self::DiskWritable],
             Self::Mongodb | Self::DiskErrors => &[Self::DiskWritable],
             Self::ReplicaLag | Self::OplogWindow => &[Self::ReplicaMembers],
+            Self::Connector => &[Self::Tunnel],
+            Self::Deletions => &[Self::Connector],
             Self::Schedule => &[Self::Endpoint, Self::Tunnel, Self::UploadRoom, Self::DiskSpace],
             _ => &[],
         }

@@ -1,48 +1,32 @@
 //! One look at everything.
 
-use std::{
-    future::Future,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::path::Path;
 
 use jiff::Timestamp;
-use tokio::time::timeout;
 
 use super::{
     Claimed, Disk, Line, Part, Report, Settings, backups, certificates,
     check::{Check, Kind, Verdict},
-    database, disk, endpoint,
+    cloud, database, disk, endpoint,
     history::History,
     machine, storage, tunnel, uploads,
+    vitals::Vitals,
 };
 use crate::{
-    backup::{DirectoryId, State},
+    backup::State,
     cause::chain,
-    settings::Settings as Set,
     store::{
-        self, Server, Store,
+        Store,
         backups::Backup,
-        verification::Standing,
-        vitals::{Asked, Member, Oplog, Space},
+        vitals::{Asked, Member},
     },
-    verification::Periods,
 };
-
-/// How long a part may take to answer.
-const PATIENCE: Duration = Duration::from_secs(6);
 
 /// How many of the newest backups are reported.
 const NEWEST: usize = 5;
 
-/// How many backups that somebody has to look after are reported.
-const UNRESOLVED: i64 = 20;
-
 /// What is said of a backup while its line in the log cannot be read.
 const MONGODB_AWAY: &str = "MongoDB cannot be reached; it goes on by itself as soon as it can.";
-
-/// How many of the newest backups are looked through.
-const LOOKED_THROUGH: u16 = 40;
 
 /// How long what changes slowly is believed, in seconds.
 const SLOW_SECONDS: i64 = 600;
@@ -65,24 +49,6 @@ struct Slow {
     at: Timestamp,
     synchronized: Option<bool>,
     smart: Vec<(String, serde_json::Value)>,
-}
-
-/// What the database said.
-struct Vitals {
-    server: Part<Server>,
-    /// What time it was for the database when the look began.
-    time: Option<Timestamp>,
-    space: Option<Space>,
-    members: Option<Asked<Vec<Member>>>,
-    oplog: Option<Asked<Oplog>>,
-    newest: Part<Vec<Backup>>,
-    unresolved: Part<Vec<Backup>>,
-    /// What was set in the portal.
-    set: Part<Set>,
-    /// Those on their way whose files are elsewhere.
-    stranded: Part<Vec<Backup>>,
-    /// How it stands with those that are stored.
-    standing: Part<Standing>,
 }
 
 impl Examiner {
@@ -110,7 +76,7 @@ impl Examiner {
             async { if tunnel.is_empty() { None } else { Some(tunnel::look(&tunnel).await) } };
         let directory = (self.settings.directory)(&self.settings.state_directory);
         let (vitals, endpoint, tunnel, slow) = tokio::join!(
-            vitals(&self.store, directory, self.settings.periods, now),
+            Vitals::ask(&self.store, directory, &self.settings, now),
             endpoint::look(self.settings.sftp),
             tunnel,
             self.slow(now)
@@ -338,6 +304,14 @@ impl Examiner {
             let verdict = backups::schedule(hour, margin, arrived, watching, now);
             checks.push(verdict.of(Kind::Schedule, "", now));
         }
+        if let Part::Ok(unsettled) = &vitals.deletions {
+            checks.push(cloud::deletions(unsettled, now).of(Kind::Deletions, "", now));
+        }
+        if let Some(Part::Ok(known)) = &vitals.cloud {
+            let verdict = cloud::answers(known.log.as_ref(), set.off, watching, now);
+            checks.push(verdict.of(Kind::Connector, "", now));
+            checks.push(cloud::missing(known, now).of(Kind::BackupsMissing, "", now));
+        }
         let stored: Vec<&Backup> =
             newest.iter().filter(|backup| backup.state == State::Stored).collect();
         checks.push(backups::size(&stored).of(Kind::BackupSize, "", now));
@@ -359,93 +333,6 @@ fn away(scheduled: bool, now: Timestamp) -> Vec<Check> {
 fn next_bytes(newest: &[Backup]) -> u64 {
     let largest = newest.iter().map(|backup| backup.size_bytes).max().unwrap_or(0);
     largest.saturating_mul(2)
-}
-
-/// Asks the database everything. Each question runs by itself, for a future of the driver is not
-/// to be dropped half-way.
-async fn vitals(
-    store: &Store,
-    directory: Option<DirectoryId>,
-    periods: Periods,
-    now: Timestamp,
-) -> Vitals {
-    let begun = Instant::now();
-    let server = asked(store, |store| async move { store.ping().await }).await;
-    if !server.is_ok() {
-        let why = || "MongoDB does not answer".to_owned();
-        let (newest, unresolved) = (Part::Error(why()), Part::Error(why()));
-        let (stranded, standing, set) =
-            (Part::Error(why()), Part::Error(why()), Part::Error(why()));
-        let (time, space, members, oplog) = (None, None, None, None);
-        return Vitals {
-            server,
-            time,
-            space,
-            members,
-            oplog,
-            newest,
-            unresolved,
-            stranded,
-            standing,
-            set,
-        };
-    }
-    let (time, space, members, oplog, newest, unresolved, set, stranded, standing) = tokio::join!(
-        asked(store, move |store| async move {
-            let asked = begun.elapsed();
-            let time = store.database_time().await?;
-            // It was so half-way between the question and its answer.
-            Ok(time.map(|at| at - (asked + begun.elapsed()) / 2))
-        }),
-        asked(store, |store| async move { store.space().await }),
-        asked(store, |store| async move { store.members().await }),
-        asked(store, |store| async move { store.oplog().await }),
-        asked(store, |store| async move { store.newest_backups(LOOKED_THROUGH).await }),
-        asked(store, |store| async move { store.unresolved_backups(UNRESOLVED).await }),
-        asked(store, |store| async move { store.settings().await }),
-        asked(store, move |store| async move {
-            match directory {
-                Some(own) => store.stranded_backups(&own, now - backups::ELSEWHERE).await,
-                None => Ok(Vec::new()),
-            }
-        }),
-        asked(store, move |store| async move {
-            store.verification(periods.overdue(now), now - backups::RECEIPT).await
-        }),
-    );
-    Vitals {
-        server,
-        time: known(time).flatten(),
-        space: known(space).flatten(),
-        members: known(members),
-        oplog: known(oplog),
-        newest,
-        unresolved,
-        set,
-        stranded,
-        standing,
-    }
-}
-
-fn known<T>(part: Part<T>) -> Option<T> {
-    match part {
-        Part::Ok(answer) => Some(answer),
-        Part::Error(why) => {
-            tracing::debug!(why, "MongoDB did not answer a question about its health");
-            None
-        }
-    }
-}
-
-async fn asked<T, F>(store: &Store, question: impl FnOnce(Store) -> F) -> Part<T>
-where
-    T: Send + 'static,
-    F: Future<Output = Result<T, store::Error>> + Send + 'static,
-{
-    match timeout(PATIENCE, tokio::spawn(question(store.clone()))).await {
-        Ok(Ok(answer)) => Part::new(answer),
-        _ => Part::Error("MongoDB does not answer".to_owned()),
-    }
 }
 
 fn waiting_for_mongodb(claimed: &Claimed, now: Timestamp) -> Line {

@@ -11,10 +11,11 @@ use super::{Report, check::State};
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Every metric that there may be, without the prefix: its name and what it is.
-pub const HELP: [(&str, &str); 33] = [
+pub const HELP: [(&str, &str); 36] = [
     ("backup_size_bytes", "Size of the newest stored backup."),
     ("backups_differing", "Stored backups that were not as received when checked last."),
     ("backups_elsewhere", "Backups on their way for a day whose files are in another directory."),
+    ("backups_missing", "Backups that maaiiconnect has uploaded and that are not here."),
     ("backups_overdue", "Stored backups that were not checked again for far too long."),
     ("backups_rejected", "Backups that were rejected and neither replaced nor acknowledged."),
     ("backups_rejected_acknowledged", "Rejected backups that were acknowledged, of the newest."),
@@ -24,6 +25,7 @@ pub const HELP: [(&str, &str); 33] = [
     ("check_since_timestamp_seconds", "Since when a check is in its state, since 1970."),
     ("check_state", "1 for the state that a check is in, 0 for the others."),
     ("clock_offset_seconds", "How far our clock is before MongoDB's."),
+    ("deletions_failed", "Deletions that maaiiconnect could not do, of the newest."),
     ("disk_errors_total", "Errors that the kernel counted on a disk and its file system."),
     ("disk_free_bytes", "Free bytes of a file system."),
     ("disk_free_inodes", "Free inodes of a file system."),
@@ -34,6 +36,7 @@ pub const HELP: [(&str, &str); 33] = [
     ("inbox_bytes", "Bytes of the uploads in the inbox."),
     ("inbox_files", "Uploads in the inbox."),
     ("last_look_timestamp_seconds", "When everything was looked at last, since 1970."),
+    ("maaiiconnect_answered_timestamp_seconds", "When maaiiconnect answered last, since 1970."),
     ("memory_available_bytes", "Memory of the machine that could be had."),
     ("memory_pressure_ratio", "Share of the last 5 minutes in which something waited for memory."),
     ("memory_total_bytes", "Memory of the machine."),

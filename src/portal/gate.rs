@@ -16,6 +16,7 @@ mod session;
 mod settings;
 mod shelf;
 mod throttle;
+mod underway;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -42,7 +43,8 @@ pub(super) use permit::{Administrator, Download, May, Permit, Probe, See, Signed
 pub(super) use retention::{Outcome, Pressed};
 pub(super) use session::{LONGEST_SECONDS, Token};
 pub(super) use settings::{Known, sealing};
-pub(super) use shelf::{OnItsWay, TakenReceipt};
+pub(super) use shelf::TakenReceipt;
+pub(super) use underway::{AskedAgain, Next, NotHere, OnItsWay, UnderWay};
 
 /// The cookie that holds a session's token. The prefix makes browsers insist on
 /// TLS, this host and the path `/`.

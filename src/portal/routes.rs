@@ -22,8 +22,8 @@ use super::{
     listener::Peer,
     request::{Form, Request},
     views::{
-        accounts, audit, backups, condition, conversation, deletion, entries, export, home, list,
-        log, media, own, progress, receipt, record, rejection, settings, sign_in,
+        accounts, audit, backups, coming, condition, conversation, deletion, entries, export, home,
+        list, log, media, own, progress, receipt, record, rejection, settings, sign_in,
     },
 };
 
@@ -93,6 +93,8 @@ fn entries() -> Vec<Entry> {
         post("/retention/backups/{upload}/outcome", deletion::outcome),
         post("/retention/backups/{upload}/responsibility", deletion::responsibility),
         post("/retention/backups/{upload}/acknowledgement", rejection::acknowledge),
+        get("/retention/cloud/{job}/upload", coming::page),
+        post("/retention/cloud/{job}/upload", coming::press),
         get("/retention/progress", progress::bars),
         get("/retention/settings", settings::page),
         get("/retention/settings/sheet", settings::sheet),

@@ -158,6 +158,7 @@ fn notice(done: &str) -> Option<Notice> {
         "deletion-known" => "The deletion from maaiiconnect is under way or done already.",
         "deletion-noted" => "It is written down what became of the deletion.",
         "acknowledged" => "You have acknowledged that this backup was rejected.",
+        "upload-requested" => "maaiiconnect uploads the backup again.",
         "responsibility" => "You have taken responsibility for this finding.",
         "settings" => "The settings are saved.",
         "switched-on" => "Retention is ON.",

@@ -8,6 +8,7 @@ mod ask;
 pub(super) mod audit;
 mod backup_line;
 pub(super) mod backups;
+pub(super) mod coming;
 pub(super) mod condition;
 pub(super) mod conversation;
 pub(super) mod deletion;

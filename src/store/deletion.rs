@@ -1,7 +1,7 @@
 //! What administrators decide about a backup: the deletion of its data from maaiiconnect, for what
 //! they take responsibility, and that a rejection is known. Each change is acknowledged by most members and is in the backup's history.
 
-use bson::{Document, doc};
+use bson::{Bson, Document, doc};
 
 use super::{
     Error, Store,
@@ -9,7 +9,7 @@ use super::{
     schema,
 };
 use crate::backup::{
-    Acknowledged, State, UploadId,
+    Acknowledged, JobId, State, UploadId,
     history::Event,
     retention::{Deletion, Status},
     verdict::Override,
@@ -68,9 +68,39 @@ impl Store {
         self.write_line(filter, set, doc! {}, event).await
     }
 
+    /// Writes into the history of a job's rejected uploads that it was asked for once more.
+    pub async fn note_asked_again(&self, job: &JobId, event: &Event) -> Result<(), Error> {
+        let filter = doc! { "job": job.as_str(), "state": State::Rejected.as_str() };
+        self.write_line(filter, doc! {}, doc! {}, event).await.map(drop)
+    }
+
     /// Backups whose data is being deleted from maaiiconnect, the oldest first.
     pub async fn deletions(&self) -> Result<Vec<Backup>, Error> {
         let filter = doc! { "deletion.status": Status::Deleting.as_str() };
+        self.find_backups(filter, doc! { "_id": 1 }, 0).await
+    }
+
+    /// Backups whose deletion from maaiiconnect was asked for and is not completed, the newest first.
+    pub async fn unsettled_deletions(&self, limit: i64) -> Result<Vec<Backup>, Error> {
+        let unsettled = [Status::Deleting.as_str(), Status::Failed.as_str()];
+        let filter = doc! { "deletion.status": { "$in": unsettled.to_vec() } };
+        self.find_backups(filter, doc! { "_id": -1 }, limit).await
+    }
+
+    /// Those of some jobs that are stored and of which nothing is being deleted, as far as is known here.
+    pub async fn stored_and_kept<'a>(
+        &self,
+        jobs: impl IntoIterator<Item = &'a JobId>,
+    ) -> Result<Vec<Backup>, Error> {
+        let jobs: Vec<&str> = jobs.into_iter().map(JobId::as_str).collect();
+        if jobs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let filter = doc! {
+            "job": { "$in": jobs },
+            "state": State::Stored.as_str(),
+            "deletion.status": { "$in": [Bson::Null, Bson::from(Status::Failed.as_str())] },
+        };
         self.find_backups(filter, doc! { "_id": 1 }, 0).await
     }
 

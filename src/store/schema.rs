@@ -25,6 +25,8 @@ pub(super) const BACKUPS: &str = "backups";
 pub(super) const ACCOUNTS: &str = "accounts";
 /// What was set in the portal.
 pub(super) const SETTINGS: &str = "settings";
+/// What maaiiconnect's own log says.
+pub(super) const CLOUD: &str = "cloud";
 /// Who did what.
 pub(super) const AUDIT: &str = "audit";
 /// GridFS: what media there are.

@@ -235,7 +235,8 @@ fn read(document: Document) -> Result<Settings, Error> {
     })
 }
 
-fn whole(number: u64) -> i64 {
+/// A number as BSON has it, which knows no larger ones.
+pub(super) fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

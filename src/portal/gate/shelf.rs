@@ -6,18 +6,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures_util::Stream;
 
-use super::{
-    lock,
-    permit::{Administrator, SignedIn},
-};
+use super::permit::{Administrator, SignedIn};
 use crate::{
     accounts::DataType,
     audit::Action,
-    backup::{
-        BackupName, JobId, State, UploadId,
-        usual::{self, LIKE},
-    },
-    portal::{Arriving, errors::Error, request::Request},
+    backup::{JobId, State, UploadId, usual::LIKE},
+    portal::{errors::Error, request::Request},
     receipt::listing::{self, Place},
     store::{
         self,
@@ -26,14 +20,6 @@ use crate::{
         receipts::Receipt,
     },
 };
-
-/// An upload that is on its way.
-pub(in crate::portal) struct OnItsWay {
-    /// The upload.
-    pub(in crate::portal) upload: Arriving,
-    /// How large those before it were, if there were enough of them.
-    pub(in crate::portal) usual_bytes: Option<u64>,
-}
 
 /// A receipt that may be taken away.
 pub(in crate::portal) struct TakenReceipt {
@@ -113,41 +99,6 @@ impl SignedIn {
     pub(in crate::portal) async fn before(&self, backup: &Backup) -> Result<Vec<Backup>, Error> {
         let Backup { service, taken, .. } = backup;
         Ok(self.gate.store.stored_before(service, *taken, LIKE).await?)
-    }
-
-    /// Backups that are under way.
-    pub(in crate::portal) async fn unfinished(&self) -> Result<Vec<Backup>, Error> {
-        let unfinished = self.gate.store.unfinished_backups().await?;
-        let storing = unfinished.iter().filter(|backup| backup.state == State::Storing);
-        let done = storing.map(|backup| (backup.upload.clone(), backup.progress.bytes_done));
-        lock(&self.gate.paces).note(self.gate.now(), done);
-        Ok(unfinished)
-    }
-
-    /// How many bytes a second are being stored of a backup under way, as of the last looks.
-    pub(in crate::portal) fn bytes_per_second(&self, upload: &UploadId) -> Option<u64> {
-        lock(&self.gate.paces).bytes_per_second(upload)
-    }
-
-    /// Uploads that are on their way, with how large those before them were.
-    pub(in crate::portal) async fn on_their_way(&self) -> Result<Vec<OnItsWay>, Error> {
-        let mut all = Vec::new();
-        for upload in self.gate.arriving().iter() {
-            let name = upload.file.parse::<BackupName>().ok();
-            let usual_bytes = match name.filter(|_| !upload.interrupted) {
-                Some(name) => self.usual_bytes(&name).await?,
-                None => None,
-            };
-            all.push(OnItsWay { upload: upload.clone(), usual_bytes });
-        }
-        Ok(all)
-    }
-
-    async fn usual_bytes(&self, name: &BackupName) -> Result<Option<u64>, Error> {
-        let store = &self.gate.store;
-        let before = store.stored_before(&name.service, name.taken, LIKE).await?;
-        let sizes: Vec<u64> = before.iter().map(|backup| backup.size_bytes).collect();
-        Ok(usual::usual(&sizes))
     }
 
     /// How many records, or people, there are of each data type that the account may see.

@@ -1,16 +1,16 @@
 //! A backup in one line: maaiiconnect's words for where it stands, and ours for
 //! the condition of the data here.
 
-use super::progress;
+use super::{coming::Coming, progress};
 use crate::{
     backup::{
-        BackupName, Condition, State, Verified,
-        retention::Status,
+        Condition, State, Verified,
+        retention::{Status, Step},
         verdict::{Answer, Kept, Nodes},
     },
     portal::{
         cells::{Cell, Head, Line, Nothing, Table, count, counted, shorten, size},
-        gate::{Judged, OnItsWay, SignedIn},
+        gate::{Judged, SignedIn},
         zone::Zone,
     },
     store::backups::Backup,
@@ -57,14 +57,14 @@ fn differs(backup: &Backup) -> bool {
     backup.verified.as_ref().is_some_and(|found| !found.is_ok())
 }
 
-/// The Backup Log's table, with uploads on their way above what has arrived.
+/// The Backup Log's table, with what is on its way or missing above what has arrived.
 pub(super) fn table<'a>(
     who: &SignedIn,
-    coming: impl IntoIterator<Item = &'a OnItsWay>,
+    coming: impl IntoIterator<Item = Coming<'a>>,
     backups: &[Judged],
     zone: &Zone,
 ) -> Table {
-    let mut lines: Vec<Line> = coming.into_iter().map(|upload| coming_line(upload, zone)).collect();
+    let mut lines: Vec<Line> = coming.into_iter().map(|one| one.line(who, zone)).collect();
     lines.extend(backups.iter().map(|judged| line(who, judged, zone)));
     Table {
         caption: "Backup Log".into(),
@@ -201,33 +201,6 @@ fn kept(nodes: Option<Nodes>, kept: Kept, findings: u64) -> String {
     format!("{on}, archive {}, {found}", archive(kept))
 }
 
-fn coming_line(coming: &OnItsWay, zone: &Zone) -> Line {
-    let upload = &coming.upload;
-    let here = if upload.interrupted {
-        let text = format!("Interrupted at {}", size(upload.size_bytes));
-        Cell::Badge { tone: "fair", text }
-    } else {
-        Cell::Bar {
-            id: upload.file.clone(),
-            what: "On its way",
-            percent: progress::percent(coming),
-            text: progress::uploading(coming),
-        }
-    };
-    let name = upload.file.parse::<BackupName>().ok();
-    Line {
-        href: String::new(),
-        cells: vec![
-            Cell::When(zone.show(name.map_or(upload.since, |name| name.taken))),
-            Cell::Text(upload.file.clone()),
-            Cell::Empty,
-            Cell::Empty,
-            Cell::Text(Status::Uploading.words().into()),
-            here,
-        ],
-    }
-}
-
 /// Something that an administrator should look at.
 pub(super) struct Attention {
     pub(super) tone: &'static str,
@@ -257,6 +230,15 @@ pub(super) fn attention(backup: &Backup, zone: &Zone) -> Option<Attention> {
             tone: "bad",
             title: format!("{name}: not as it was received"),
             text: backup.verified.as_ref().map(Verified::sentence).unwrap_or_default(),
+            href,
+        }),
+        State::Stored if backup.retention_status() == Status::Failed => Some(Attention {
+            tone: "fair",
+            title: format!("{name}: {}", Status::Failed.words()),
+            text: match backup.deletion.as_ref().map(|deletion| &deletion.step) {
+                Some(Step::Failed(failed)) => failed.why.clone(),
+                _ => String::new(),
+            },
             href,
         }),
         State::Stored if !backup.findings.is_empty() => {

@@ -112,13 +112,14 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
     // Names of files may tell of people, so only administrators see them.
     let damaged = if who.is_administrator() { readability.examples.clone() } else { Vec::new() };
     let (tone, condition) = backup_line::outcome(&backup);
-    let busy = !backup.state.is_final();
-    let under_way = (who.on_their_way().await?, who.unfinished().await?);
+    let status = backup.retention_status();
+    let busy = !backup.state.is_final() || status == Status::Deleting;
+    let under_way = who.under_way().await?;
     let mut shell = Shell::new(&who, &request, Here::Backups, backup.file.clone());
     shell.refresh_seconds = busy.then_some(progress::REFRESH_SECONDS);
     answer::page(&BackupPage {
         shell,
-        cloud_status: backup.retention_status().words(),
+        cloud_status: status.words(),
         path: backup_line::path(&backup),
         about: about(&backup),
         standing: Standing::new(&who, &backup, &verdict, &zone),
@@ -130,7 +131,7 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         is_storing: backup.state == State::Storing,
         percent: Some(backup.progress.percent()),
         progress_text: progress::storing(&backup.progress, who.bytes_per_second(&backup.upload)),
-        signature: if busy { progress::watched(&under_way.0, &under_way.1) } else { String::new() },
+        signature: if busy { progress::watched(&under_way) } else { String::new() },
         taken: zone.show(backup.taken),
         arrived: zone.show(backup.arrived),
         changed: zone.show(backup.changed),

@@ -11,14 +11,15 @@ use warp::{http::header, reply::Response};
 
 use super::{
     backup_line,
-    log::{self, Ask},
+    coming::{self, Coming},
+    log::Ask,
 };
 use crate::{
-    backup::{BackupName, State, retention::Status},
+    backup::{BackupName, State},
     portal::{
         answer, disposition,
         errors::Error,
-        gate::{Judged, OnItsWay, SignedIn},
+        gate::{Judged, SignedIn},
         request::Request,
         zone::Zone,
     },
@@ -105,8 +106,9 @@ async fn rows(
 ) -> Result<impl Stream<Item = Result<Vec<Row>, store::Error>> + Send + use<>, Error> {
     let (ask, zone) = (Ask::read(request)?, Zone::of(request));
     let lines = who.export_log(request, &ask.query(&zone), ask.detail()).await?;
-    let coming = who.on_their_way().await?;
-    let coming = coming.iter().filter(|upload| ask.fits(upload, &zone)).map(Row::coming).collect();
+    let (missing, under_way) = (who.missing().await?, who.under_way().await?);
+    let coming = coming::all(&missing, &under_way).filter(|one| ask.fits(one, &zone));
+    let coming = coming.map(|one| Row::coming(&one)).collect();
     let lines = lines.map_ok(|lines| lines.iter().map(Row::new).collect::<Vec<_>>());
     Ok(stream::once(async { Ok(coming) }).chain(lines))
 }
@@ -144,14 +146,14 @@ impl Row {
         }
     }
 
-    fn coming(coming: &OnItsWay) -> Self {
-        let file = &coming.upload.file;
-        let name = file.parse::<BackupName>().ok();
+    fn coming(coming: &Coming<'_>) -> Self {
+        let name = coming.file().parse::<BackupName>().ok();
         Self {
-            date_and_time: Some(log::made(coming)),
-            file_name: file.clone(),
-            status: Status::Uploading.words(),
-            data_here: if coming.upload.interrupted { "Interrupted" } else { "On its way" },
+            date_and_time: Some(coming.made()),
+            file_name: coming.file().to_owned(),
+            status: coming.status().words(),
+            data_here: coming.word(),
+            reasons: coming.note().into_iter().collect(),
             service: name.as_ref().map(|name| name.service.clone()).unwrap_or_default(),
             job_id: name.map(|name| name.job.to_string()).unwrap_or_default(),
             ..Self::default()

@@ -5,7 +5,7 @@ use warp::reply::Response;
 
 use super::{
     backup_line::{self, Attention},
-    progress,
+    coming, progress,
 };
 use crate::{
     accounts::DataType,
@@ -53,10 +53,11 @@ struct Tile {
 pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<Response, Error> {
     let zone = Zone::of(&request);
     let mut newest = who.newest_backups(LOOKED_THROUGH).await?;
-    let (coming, unfinished) = (who.on_their_way().await?, who.unfinished().await?);
+    let (missing, under_way) = (who.missing().await?, who.under_way().await?);
     let totals = who.totals().await?;
-    let mut attention: Vec<Attention> =
-        newest.iter().filter_map(|backup| backup_line::attention(backup, &zone)).collect();
+    let absent = missing.iter().map(|missing| coming::attention(missing, &zone));
+    let troubled = newest.iter().filter_map(|backup| backup_line::attention(backup, &zone));
+    let mut attention: Vec<Attention> = absent.chain(troubled).collect();
     attention.sort_by_key(|attention| attention.tone != "bad");
     let more_attention = attention.len().saturating_sub(ATTENTIONS);
     attention.truncate(ATTENTIONS);
@@ -75,15 +76,15 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         })
     };
     let mut shell = Shell::new(&who, &request, Here::Home, "Overview");
-    shell.refresh_seconds = progress::refresh(&coming, &unfinished);
+    shell.refresh_seconds = progress::refresh(&under_way);
     answer::page(&HomePage {
         greeting: who.account().display_name.clone(),
         newest: last_stored.map(|taken| zone.show(taken)),
         attention,
         more_attention,
         tiles: DataType::ALL.into_iter().filter_map(tile).collect(),
-        table: backup_line::table(&who, &coming, &newest, &zone),
-        signature: progress::watched(&coming, &unfinished),
+        table: backup_line::table(&who, coming::all(&missing, &under_way), &newest, &zone),
+        signature: progress::watched(&under_way),
         shell,
     })
 }

@@ -1,21 +1,25 @@
 //! The Backup Log: filtered, sorted, page by page.
 
 use askama::Template;
-use jiff::{Timestamp, civil::Date};
+use jiff::civil::Date;
 use warp::reply::Response;
 
-use super::{ask, backup_line, list, progress};
+use super::{
+    ask, backup_line,
+    coming::{self, Coming},
+    list, progress,
+};
 use crate::{
-    backup::{BackupName, Condition, retention::Status},
+    backup::{Condition, retention::Status},
     portal::{
         answer,
         cells::{Head, Nothing, Pager, Sort, Table, counted},
         errors::Error,
         filter::{Choice, Filter, Input},
-        gate::{LogPage, OnItsWay, SignedIn},
+        gate::{LogPage, Next, SignedIn},
         request::Request,
         shell::{Here, Shell},
-        zone::Zone,
+        zone::{When, Zone},
     },
     store::{
         backups::{Column, LogQuery},
@@ -49,6 +53,9 @@ const SORTS: [(&str, Column, bool, &str); 12] = [
 #[template(path = "backups.html", config = "src/portal/askama.toml")]
 struct Page {
     shell: Shell,
+    next: Option<When>,
+    /// What there is to say instead of, or beside, when the next backup is made.
+    about_next: &'static str,
     total: String,
     filter: Filter,
     table: Table,
@@ -78,11 +85,9 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
     let (query, detail) = (ask.query(&zone), ask.detail());
     let LogPage { lines, previous, next, total } =
         who.backup_log(&request, &query, &ask.position, SIZE, detail).await?;
-    let (coming, unfinished) = (who.on_their_way().await?, who.unfinished().await?);
-    let mut shown = Vec::new();
-    if previous.is_none() {
-        shown.extend(coming.iter().filter(|upload| ask.fits(upload, &zone)));
-    }
+    let (missing, under_way) = (who.missing().await?, who.under_way().await?);
+    let is_first = previous.is_none();
+    let shown = coming::all(&missing, &under_way).filter(|one| is_first && ask.fits(one, &zone));
     let mut table = backup_line::table(&who, shown, &lines, &zone);
     ask.sort_by_heads(&mut table.heads);
     if ask.is_filtered() {
@@ -93,15 +98,25 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         };
     }
     let mut shell = Shell::new(&who, &request, Here::Backups, "Backup Log");
-    shell.refresh_seconds = progress::refresh(&coming, &unfinished);
+    shell.refresh_seconds = progress::refresh(&under_way);
+    let next_backup = who.next_backup().await?;
+    let (at, about_next) = match next_backup {
+        Next::Said(at) => (Some(at), "as maaiiconnect says"),
+        Next::Reckoned(at) => (Some(at), "by the schedule that is set here"),
+        Next::OffThere => (None, "No backup is awaited: Retention is off in maaiiconnect."),
+        Next::Off => (None, "No backup is awaited: Retention is OFF."),
+        Next::Unknown => (None, ""),
+    };
     answer::page(&Page {
+        next: at.map(|at| zone.show(at)),
+        about_next,
         total: total.map_or_else(String::new, |total| counted(total, "backup", "backups")),
         filter: ask.filter(),
         table,
         pager: ask::pager(previous.as_ref(), next.as_ref(), |place| ask.address(PATH, place)),
         csv: ask.address("/retention/log.csv", None),
         json: ask.address("/retention/log.json", None),
-        signature: progress::watched(&coming, &unfinished),
+        signature: progress::watched(&under_way),
         shell,
     })
 }
@@ -163,13 +178,13 @@ impl Ask {
         (!parts.is_empty()).then(|| parts.join(", "))
     }
 
-    /// Whether an upload that is on its way is among what is looked for.
-    pub(super) fn fits(&self, coming: &OnItsWay, zone: &Zone) -> bool {
-        let file = &coming.upload.file;
+    /// Whether what is not in our log is among what is looked for.
+    pub(super) fn fits(&self, coming: &Coming<'_>, zone: &Zone) -> bool {
+        let file = coming.file();
         let query = self.query(zone);
         let has_text = |text: &String| file.to_lowercase().contains(&text.to_lowercase());
-        let made = made(coming);
-        self.status.is_none_or(|status| status == Status::Uploading)
+        let made = coming.made();
+        self.status.is_none_or(|status| status == coming.status())
             && self.condition.is_none()
             && self.text.as_ref().is_none_or(has_text)
             && query.from.is_none_or(|from| made >= from)
@@ -246,18 +261,13 @@ impl Ask {
     }
 }
 
-/// When the cloud made what is on its way; when its upload began, if its name does not say.
-pub(super) fn made(coming: &OnItsWay) -> Timestamp {
-    let name = coming.upload.file.parse::<BackupName>().ok();
-    name.map_or(coming.upload.since, |name| name.taken)
-}
-
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use warp::http::{HeaderMap, Method};
 
     use super::*;
-    use crate::portal::Arriving;
+    use crate::portal::{Arriving, gate::OnItsWay};
 
     fn read(query: &str) -> Result<Ask, Error> {
         let peer = std::net::Ipv4Addr::LOCALHOST.into();
@@ -320,7 +330,8 @@ mod tests {
             bytes_per_second: None,
             interrupted: false,
         };
-        let (coming, zone) = (OnItsWay { upload, usual_bytes: None }, Zone::named("UTC"));
+        let coming = OnItsWay { upload, whole_bytes: None, usual_bytes: None };
+        let (coming, zone) = (Coming::OnItsWay(&coming), Zone::named("UTC"));
         let zone = zone.expect("a zone");
         for (query, fits) in [
             ("", true),

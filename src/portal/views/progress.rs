@@ -1,7 +1,8 @@
 //! How far uploads on their way and backups being stored are, in words and for the script that moves
 //! their bars.
 //!
-//! How large an upload will be nobody says before it is over, and nothing here may claim to know.
+//! How large an upload will be maaiiconnect alone can say. Where it does not, nothing here may claim to
+//! know.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -13,10 +14,9 @@ use crate::{
         answer,
         cells::{counted, size},
         errors::Error,
-        gate::{OnItsWay, SignedIn},
+        gate::{OnItsWay, SignedIn, UnderWay},
         request::Request,
     },
-    store::backups::Backup,
 };
 
 /// How often browsers without scripts load a page again while something is under way.
@@ -31,7 +31,7 @@ struct News<'a> {
 #[derive(Serialize)]
 struct Bar<'a> {
     id: &'a str,
-    /// Nothing where the whole is not known, as of an upload on its way.
+    /// Nothing where the whole is not known.
     percent: Option<u8>,
     text: String,
 }
@@ -39,35 +39,36 @@ struct Bar<'a> {
 /// How far backups under way are, for the script. It names no person and is asked
 /// every second, so it is not in the audit log.
 pub(in crate::portal) async fn bars(who: SignedIn, _request: Request) -> Result<Response, Error> {
-    let (coming, unfinished) = (who.on_their_way().await?, who.unfinished().await?);
-    let stored = unfinished.iter().map(|backup| Bar {
+    let under_way = who.under_way().await?;
+    let stored = under_way.unfinished.iter().map(|backup| Bar {
         id: backup.upload.as_str(),
         percent: Some(backup.progress.percent()),
         text: storing(&backup.progress, who.bytes_per_second(&backup.upload)),
     });
-    let uploads = coming.iter().filter(|coming| !coming.upload.interrupted);
+    let uploads = under_way.coming.iter().filter(|coming| !coming.upload.interrupted);
     let uploads = uploads.map(|coming| Bar {
         id: &coming.upload.file,
         percent: percent(coming),
         text: uploading(coming),
     });
-    let news =
-        News { signature: watched(&coming, &unfinished), bars: stored.chain(uploads).collect() };
+    let news = News { signature: watched(&under_way), bars: stored.chain(uploads).collect() };
     let json = serde_json::to_string(&news).map_err(|error| Error::Input(error.to_string()))?;
     Ok(answer::json(json))
 }
 
 /// After how many seconds a page is loaded again where there are no scripts.
-pub(super) fn refresh(coming: &[OnItsWay], unfinished: &[Backup]) -> Option<u32> {
-    (!watched(coming, unfinished).is_empty()).then_some(REFRESH_SECONDS)
+pub(super) fn refresh(under_way: &UnderWay) -> Option<u32> {
+    (!watched(under_way).is_empty()).then_some(REFRESH_SECONDS)
 }
 
 /// What the script watches; empty where nothing is under way.
-pub(super) fn watched(coming: &[OnItsWay], unfinished: &[Backup]) -> String {
-    if coming.is_empty() && unfinished.is_empty() {
+pub(super) fn watched(under_way: &UnderWay) -> String {
+    let UnderWay { coming, awaited, unfinished, deletions } = under_way;
+    let is_quiet = coming.is_empty() && unfinished.is_empty() && deletions.is_empty();
+    if is_quiet && awaited.is_empty() {
         return String::new();
     }
-    signature(coming, unfinished)
+    signature(under_way)
 }
 
 /// How far a backup is that is being stored, and at what pace, in words.
@@ -87,20 +88,34 @@ pub(super) fn storing(progress: &Progress, bytes_per_second: Option<u64>) -> Str
 
 /// How much of an upload has arrived, and at what pace, in words.
 pub(super) fn uploading(coming: &OnItsWay) -> String {
-    let mut text = format!("{} so far", size(coming.upload.size_bytes));
-    text.extend(coming.upload.bytes_per_second.map(|rate| format!(", {}/s", size(rate))));
+    let OnItsWay { upload, whole_bytes, .. } = coming;
+    let rate = upload.bytes_per_second;
+    if let Some(whole) = whole_bytes {
+        let percent = percent(coming).unwrap_or_default();
+        let mut text = format!("{percent} %, {} of {}", size(upload.size_bytes), size(*whole));
+        text.extend(rate.map(|rate| format!(", {}/s", size(rate))));
+        let left = whole.saturating_sub(upload.size_bytes);
+        let seconds = rate.and_then(|rate| pace::seconds_left(left, rate));
+        text.extend(seconds.map(|seconds| format!(", {}", time_left(seconds))));
+        return text;
+    }
+    let mut text = format!("{} so far", size(upload.size_bytes));
+    text.extend(rate.map(|rate| format!(", {}/s", size(rate))));
     if let (Some(usual), true) = (coming.usual_bytes, percent(coming).is_some()) {
         text.push_str(&format!("; those before had about {}", size(usual)));
     }
     text
 }
 
-/// How far an upload would be if it were as large as those before it. How large it will be, nobody
-/// says.
+/// How far an upload is; where nobody says how large it will be, how far it would be if it were as
+/// large as those before it.
 pub(super) fn percent(coming: &OnItsWay) -> Option<u8> {
     let so_far = coming.upload.size_bytes;
-    let usual = coming.usual_bytes.filter(|usual| so_far < *usual)?;
-    u8::try_from(u128::from(so_far) * 100 / u128::from(usual)).ok()
+    let whole = match coming.whole_bytes {
+        Some(whole) => whole.max(1),
+        None => coming.usual_bytes.filter(|usual| so_far < *usual)?,
+    };
+    u8::try_from(u128::from(so_far.min(whole)) * 100 / u128::from(whole)).ok()
 }
 
 fn time_left(seconds: u64) -> String {
@@ -113,16 +128,26 @@ fn time_left(seconds: u64) -> String {
 
 /// Changes whenever what a page shows of backups under way is out of date, but
 /// for bars and sizes, which a script keeps up to date.
-fn signature(coming: &[OnItsWay], unfinished: &[Backup]) -> String {
+fn signature(under_way: &UnderWay) -> String {
     let mut digest = Sha256::new();
-    for OnItsWay { upload, .. } in coming {
+    for OnItsWay { upload, .. } in &under_way.coming {
         digest.update(&upload.file);
         digest.update([0, u8::from(upload.interrupted)]);
     }
     digest.update([1]);
-    for backup in unfinished {
+    for backup in &under_way.unfinished {
         digest.update(backup.upload.as_str());
         digest.update(backup.state.as_str());
+    }
+    digest.update([2]);
+    for backup in &under_way.awaited {
+        digest.update(backup.job.as_str());
+        digest.update([0, u8::from(backup.archive_bytes.is_some())]);
+        digest.update(backup.trouble.as_deref().unwrap_or_default());
+    }
+    digest.update([3]);
+    for upload in &under_way.deletions {
+        digest.update(upload.as_str());
     }
     hex::encode(&digest.finalize()[..8])
 }
@@ -142,17 +167,25 @@ mod tests {
             bytes_per_second: None,
             interrupted,
         };
-        OnItsWay { upload, usual_bytes: None }
+        OnItsWay { upload, whole_bytes: None, usual_bytes: None }
+    }
+
+    fn under_way(coming: Vec<OnItsWay>) -> UnderWay {
+        UnderWay { coming, awaited: vec![], unfinished: vec![], deletions: vec![] }
     }
 
     #[test]
     fn a_page_is_out_of_date_once_an_upload_moves_on() {
+        let deletion = "01790000-0000-7000-8000-000000000000".parse().expect("an id");
+        let deleting = UnderWay { deletions: vec![deletion], ..under_way(vec![]) };
+        assert_eq!(watched(&under_way(vec![])), "");
         let signatures = [
-            signature(&[], &[]),
-            signature(&[coming(1, false)], &[]),
-            signature(&[coming(1, true)], &[]),
+            signature(&under_way(vec![])),
+            signature(&under_way(vec![coming(1, false)])),
+            signature(&under_way(vec![coming(1, true)])),
+            watched(&deleting),
         ];
-        assert_eq!(signatures[1], signature(&[coming(2, false)], &[]));
+        assert_eq!(signatures[1], signature(&under_way(vec![coming(2, false)])));
         for (index, one) in signatures.iter().enumerate() {
             assert!(signatures[index + 1..].iter().all(|other| other != one));
         }
@@ -176,6 +209,29 @@ mod tests {
         ] {
             let progress = Progress { bytes_done: done, bytes_total: total, ..Progress::default() };
             assert_eq!(storing(&progress, rate), expected);
+        }
+    }
+
+    #[test]
+    fn an_upload_whose_size_maaiiconnect_tells_has_an_end() {
+        for (so_far, rate, whole, percentage, words) in [
+            (1_500_000, None, 6_000_000, 25, "25 %, 1.5 MB of 6.0 MB"),
+            (
+                1_500_000,
+                Some(50_000),
+                6_000_000,
+                25,
+                "25 %, 1.5 MB of 6.0 MB, 50 kB/s, about 2 minutes left",
+            ),
+            (7_000_000, None, 6_000_000, 100, "100 %, 7.0 MB of 6.0 MB"),
+            (0, None, 0, 0, "0 %, 0 bytes of 0 bytes"),
+        ] {
+            let mut upload = coming(so_far, false);
+            upload.upload.bytes_per_second = rate;
+            upload.whole_bytes = Some(whole);
+            upload.usual_bytes = Some(1);
+            assert_eq!(percent(&upload), Some(percentage));
+            assert_eq!(uploading(&upload), words);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use warp::reply::Response;
 
-use super::deletion;
+use super::{coming, deletion};
 use crate::{
     backup::State,
     portal::{
@@ -18,6 +18,8 @@ use crate::{
 pub(super) struct Known {
     /// Whether the viewer may acknowledge it.
     pub(super) may_acknowledge: bool,
+    /// Where the viewer may have maaiiconnect upload it again.
+    pub(super) again: Option<String>,
     /// Who has, when and why.
     pub(super) word: Option<(String, When, String)>,
 }
@@ -27,7 +29,9 @@ impl Known {
     pub(super) fn new(who: &SignedIn, backup: &Backup, zone: &Zone) -> Self {
         let stands = backup.state == State::Rejected && !backup.superseded;
         let word = backup.acknowledged.as_ref();
+        let may_ask = stands && who.is_administrator() && who.has_connector();
         Self {
+            again: may_ask.then(|| coming::path(&backup.job)),
             may_acknowledge: stands && word.is_none() && who.is_administrator(),
             word: word.map(|word| (word.by.clone(), zone.show(word.at), word.reason.clone())),
         }

@@ -10,7 +10,7 @@ use crate::backup::{
     Senders, State, UploadId, WaitCode,
     examined::RULES,
     history::{Event, What},
-    retention::{Deletion, Status, Step},
+    retention::{Asking, Deletion, Status, Step},
     verdict::{Override, Point},
     verified::{Differs, Verified},
 };
@@ -157,6 +157,9 @@ struct DeletionLine {
     changed: DateTime,
     #[serde(default)]
     passed_on: bool,
+    /// It was begun in maaiiconnect itself.
+    #[serde(default)]
+    elsewhere: bool,
     why: Option<String>,
 }
 
@@ -190,17 +193,18 @@ pub(in crate::store) fn verified(found: &Verified) -> Result<Bson, Error> {
 
 /// What is set as the deletion.
 pub(in crate::store) fn deletion(deletion: &Deletion) -> Result<Bson, Error> {
-    let (passed_on, why) = match &deletion.step {
-        Step::Deleting(deleting) => (deleting.is_passed_on(), None),
-        Step::Failed(failed) => (false, Some(failed.why.clone())),
-        Step::Completed(_) => (false, None),
+    let (asking, why) = match &deletion.step {
+        Step::Deleting(deleting) => (deleting.asking(), None),
+        Step::Failed(failed) => (Asking::ToBeDone, Some(failed.why.clone())),
+        Step::Completed(_) => (Asking::ToBeDone, None),
     };
     to_bson(&DeletionLine {
         status: deletion.step.status(),
         by: deletion.by.clone(),
         asked: date(deletion.asked),
         changed: date(deletion.changed),
-        passed_on,
+        passed_on: asking == Asking::Done,
+        elsewhere: asking == Asking::NotOurs,
         why,
     })
 }
@@ -275,7 +279,12 @@ fn read_deletion(line: DeletionLine) -> Result<Deletion, String> {
         Timestamp::from_millisecond(date.timestamp_millis()).map_err(|error| error.to_string())
     };
     let status = line.status;
-    let step = Step::read(status, line.passed_on, line.why)
+    let asking = match (line.elsewhere, line.passed_on) {
+        (true, _) => Asking::NotOurs,
+        (false, true) => Asking::Done,
+        (false, false) => Asking::ToBeDone,
+    };
+    let step = Step::read(status, asking, line.why)
         .ok_or_else(|| format!("{status} is stored nowhere"))?;
     Ok(Deletion { by: line.by, asked: time(line.asked)?, step, changed: time(line.changed)? })
 }
