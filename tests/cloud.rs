@@ -13,7 +13,13 @@ use serde_json::{Value, json};
 use crate::{
     browser::Browser,
     service,
-    world::{Options, World, service::Service, until},
+    world::{
+        Options, World,
+        authority::Authority,
+        process::{self, Process},
+        service::{Service, program},
+        until,
+    },
 };
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -193,5 +199,57 @@ async fn what_is_deleted_in_maaiiconnect_itself_becomes_an_only_copy_here() -> R
             audited.iter().all(|line| line.get_str("account").is_ok_and(|by| by == "maaiiconnect"));
         ensure!(!audited.is_empty() && by, "{action}: {audited:?}");
     }
+    service.still_runs()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_may_know_the_appliance_by_its_certificate_and_nobody_else() -> Result<()> {
+    let mut world = World::start(Options::default()).await?;
+    let directory = world.directory().join("mutual");
+    let authority = Authority::new(&directory)?;
+    let (certificate, key) = authority.sign("service")?;
+    let (ours, our_key) = authority.sign("appliance")?;
+    let port = process::free_port()?;
+    let (state, log) = (directory.join("state"), directory.join("log"));
+    let mut service = Process::start("retention-service", &program()?, &log, |command| {
+        command.args(["serve", "--simulate", "--seed", "1", "--quick", "--history", "1"]);
+        command.args(["--listen", &format!("127.0.0.1:{port}")]);
+        command.args(["--mongodb", &world.mongod.uri(), "--database", "maaiiconnect"]);
+        command.arg("--state").arg(state);
+        command.arg("--tls-certificate").arg(certificate).arg("--tls-key").arg(key);
+        command.arg("--tls-client-ca").arg(authority.certificate());
+    })?;
+    until("the service is ready", || async {
+        let said = fs::read_to_string(&log)?;
+        Ok(said.contains("ready"))
+    })
+    .await?;
+    let file = world.directory().join("retention.toml");
+    let plain = fs::read_to_string(&file)?;
+    let section = format!(
+        "[connector]\nurl = \"https://localhost:{port}/connector/v1\"\nca_file = {:?}\n",
+        authority.certificate()
+    );
+    let token = world.secret("connector-token");
+    let mut connect = async |ours: &str| -> Result<Document> {
+        fs::write(&file, format!("{plain}{section}{ours}"))?;
+        world.daemon.stop(Signal::SIGTERM).await?;
+        let cloud = world.database().collection::<Document>("cloud");
+        cloud.drop().await?;
+        world.start_daemon().await?;
+        let known = async || anyhow::Ok(cloud.find_one(doc! { "_id": "log" }).await?);
+        until("the service was asked", || async { Ok(known().await?.is_some()) }).await?;
+        known().await?.context("it was")
+    };
+
+    // With a token alone, over a connection that wants a certificate.
+    process::write_secret(&token, "a-token-of-somebody")?;
+    let refused = connect("").await?;
+    let why = refused.get_str("trouble").context("a stranger was let in")?.to_lowercase();
+    ensure!(why.contains("certificate"), "{why}");
+    fs::remove_file(&token)?;
+    let own = format!("certificate = {ours:?}\nkey = {our_key:?}\n");
+    let known = connect(&own).await?;
+    ensure!(known.get_str("trouble").is_err(), "{known} {}", service.last_words());
     service.still_runs()
 }

@@ -4,6 +4,7 @@
 //! Whatever is started here ends with the [`World`], and so does its directory. Waiting is done
 //! for something to become true, up to a deadline; never for time to pass.
 
+pub(crate) mod authority;
 pub(crate) mod daemon;
 pub(crate) mod disks;
 pub(crate) mod mongod;

@@ -1,6 +1,7 @@
 //! Setup on a replica set of several members that speak TLS and know their users.
 
 use super::*;
+use crate::world::authority::Authority;
 
 /// Two data nodes and an arbiter.
 const MEMBERS: usize = 3;
@@ -96,21 +97,9 @@ fn member(directory: &Path, port: u16) -> Result<Process> {
 
 /// An authority, and a certificate of it for this machine.
 fn certificates(directory: &Path) -> Result<()> {
-    let run = |line: &str| {
-        let mut openssl = Command::new("openssl");
-        process::output(openssl.current_dir(directory).args(line.split(' '))).map(drop)
-    };
-    run("req -x509 -newkey rsa:2048 -nodes -keyout authority.key -out authority.pem -days 2 \
-         -subj /CN=Authority")?;
-    run("req -newkey rsa:2048 -nodes -keyout member.key -out member.csr -subj /CN=localhost")?;
-    fs::write(directory.join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n")?;
-    run("x509 -req -in member.csr -CA authority.pem -CAkey authority.key -CAcreateserial \
-         -out member.crt -days 2 -extfile names")?;
-    let read = |name: &str| fs::read_to_string(directory.join(name));
-    process::write_secret(
-        &directory.join("member.pem"),
-        &(read("member.crt")? + &read("member.key")?),
-    )
+    let (certificate, key) = Authority::new(directory)?.sign("member")?;
+    let both = fs::read_to_string(certificate)? + &fs::read_to_string(key)?;
+    process::write_secret(&directory.join("member.pem"), &both)
 }
 
 #[tokio::test]

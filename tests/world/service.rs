@@ -279,7 +279,7 @@ impl Service {
 }
 
 /// The program, built beside the test or the demonstration.
-fn program() -> anyhow::Result<PathBuf> {
+pub(crate) fn program() -> anyhow::Result<PathBuf> {
     if let Some(path) = option_env!("CARGO_BIN_EXE_retention-service") {
         return Ok(path.into());
     }
