@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod administration;
 pub mod audit;
 pub mod backups;
+pub mod brought;
 pub mod browse;
 pub mod cloud;
 pub mod copies;

@@ -68,7 +68,13 @@ async fn killed_in_each_state(series: &str) -> Result<()> {
     // Stored: and killed before anything else could be done.
     world.daemon.stop(Signal::SIGKILL).await?;
     world.start_daemon().await?;
-    complete(&world, &sample, &backup, &bytes).await
+    complete(&world, &sample, &backup, &bytes).await?;
+
+    // And so its receipt says, whose digests are of what was stored in all of these runs.
+    world.receipt(&job(1)).await?;
+    let (code, said) = crate::receipts::verify(&world, &job(1))?;
+    ensure!(code == Some(0), "{said}");
+    Ok(())
 }
 
 /// Waits until so many messages are in the database; false if the backup ended before that.

@@ -51,7 +51,7 @@ fn statement(world: &World, job: &str) -> Result<Value> {
 }
 
 /// How `receipt verify` ends, and what it says.
-fn verify(world: &World, job: &str) -> Result<(Option<i32>, String)> {
+pub(crate) fn verify(world: &World, job: &str) -> Result<(Option<i32>, String)> {
     let (status, said, errors) = world.run(&["receipt", "verify", job])?;
     Ok((status.code(), format!("{said}{errors}")))
 }

@@ -190,7 +190,9 @@ impl Carrier {
         let purpose = if set.modes.online { Purpose::Unpack } else { Purpose::Check };
         let outcome = self.read(claimed, keys, &counters, purpose).await?;
         match outcome {
-            Ok(known) => {
+            Ok(mut known) => {
+                // What was cut off before may have brought a part of it.
+                known.brought = known.brought.filter(|_| backup.state != State::Storing);
                 // What was known already and therefore not stored has to be there for good.
                 self.confirm(claimed, election).await?;
                 let stored = storing.finish(counters.progress(), counters.findings());

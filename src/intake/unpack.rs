@@ -18,6 +18,7 @@ use crate::{
     records::Dataset,
     store::{
         Store,
+        brought::Brought,
         document::{NewRecord, Origin},
         media::{CHUNK_BYTES, Chunk, Medium},
         readability::Repeated,
@@ -36,23 +37,27 @@ pub struct Unpack {
     runtime: Handle,
     origin: Arc<Origin>,
     clock: fn() -> jiff::Timestamp,
+    brought: Arc<Mutex<Brought>>,
     room: Arc<Semaphore>,
     tasks: Mutex<JoinSet<Result<(), Stop>>>,
 }
 
 impl Unpack {
-    /// Stores what `origin` brings. To be used from threads that may block.
+    /// Stores what `origin` brings, and counts in `brought` what it was the first to bring. To be used
+    /// from threads that may block.
     pub fn new(
         store: Store,
         runtime: Handle,
         origin: Origin,
         clock: fn() -> jiff::Timestamp,
+        brought: Arc<Mutex<Brought>>,
     ) -> Self {
         Self {
             store,
             runtime,
             origin: Arc::new(origin),
             clock,
+            brought,
             room: Arc::new(Semaphore::new(IN_FLIGHT)),
             tasks: Mutex::default(),
         }
@@ -207,9 +212,10 @@ impl Taker for Unpack {
             return Ok(());
         }
         let store = self.store.clone();
-        let origin = Arc::clone(&self.origin);
+        let (origin, brought) = (Arc::clone(&self.origin), Arc::clone(&self.brought));
         self.start(async move {
-            store.insert_records(dataset, &origin, records).await?;
+            let inserted = store.insert_records(dataset, &origin, records).await?;
+            brought.lock().unwrap_or_else(PoisonError::into_inner).merge(&inserted.brought);
             Ok(())
         })
     }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     backup::{FindingKind, JobId, ReceiptId, Senders, UploadId},
     config::Modes,
-    store::{backups::Backup, copies::Copies},
+    store::{backups::Backup, brought::Brought, copies::Copies},
 };
 
 pub use entries::{Entries, Entry, Holds};
@@ -120,6 +120,10 @@ pub struct Counts {
     pub records: BTreeMap<String, u64>,
     /// Documents that this backup was the first to bring, by dataset; nothing where none are kept.
     pub new_records: Option<BTreeMap<String, u64>>,
+    /// Digests of these documents, by dataset (see [`crate::store::brought`]); nothing where none are
+    /// kept, and in statements of versions that made none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_digests: Option<BTreeMap<String, String>>,
     /// Media.
     pub media: u64,
     /// Bytes of media.
@@ -154,8 +158,8 @@ pub struct Material<'a> {
     pub backup: &'a Backup,
     /// The marks of the Archive Keys that opened it.
     pub marks: Vec<String>,
-    /// Documents that it was the first to bring.
-    pub new_records: Option<BTreeMap<String, u64>>,
+    /// Documents that it was the first to bring; nothing where none are kept.
+    pub brought: Option<Brought>,
     /// What becomes of backups.
     pub modes: Modes,
     /// On which members it is.
@@ -165,7 +169,7 @@ pub struct Material<'a> {
 impl Statement<()> {
     /// A statement without its entries. `previous` is the one before it and its number.
     pub fn new(material: Material<'_>, previous: Option<(u64, ReceiptId)>) -> Self {
-        let Material { appliance, backup, marks, new_records, modes, copies } = material;
+        let Material { appliance, backup, marks, brought, modes, copies } = material;
         let sender = backup.senders.clone().map(|senders| {
             let remark = senders.sentence().to_owned();
             Sender { senders, remark }
@@ -194,7 +198,8 @@ impl Statement<()> {
                 entries: backup.progress.entries_total,
                 bytes: backup.progress.bytes_total,
                 records: backup.progress.records.clone(),
-                new_records,
+                new_records: brought.as_ref().map(Brought::counts),
+                record_digests: brought.as_ref().map(Brought::digests),
                 media: backup.progress.media,
                 media_bytes: backup.progress.media_bytes,
             },

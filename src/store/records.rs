@@ -8,7 +8,7 @@
 //!
 //! Only one backup is stored at a time, so only its own batches compete for a version.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bson::{RawDocumentBuf, doc};
 use futures_util::TryStreamExt;
@@ -16,6 +16,7 @@ use mongodb::error::{ErrorKind, InsertManyError};
 
 use super::{
     Error, RecordKey, Store,
+    brought::Brought,
     document::{NewRecord, Origin},
     schema,
 };
@@ -31,7 +32,7 @@ const VERSION_ATTEMPTS: usize = 20;
 const VERSIONS_AT_ONCE: i32 = 8;
 
 /// What a batch of records became.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inserted {
     /// Ids that were new.
     pub new: u64,
@@ -39,6 +40,8 @@ pub struct Inserted {
     pub versions: u64,
     /// Records that were there already.
     pub known: u64,
+    /// The documents that were written.
+    pub brought: Brought,
 }
 
 /// A version of a record that is in the store.
@@ -68,6 +71,9 @@ impl Store {
         };
         let mut inserted =
             Inserted { new: (records.len() - taken.len()) as u64, ..Inserted::default() };
+        for (_, record) in without(&records, &taken) {
+            inserted.brought.add(dataset, &record.document);
+        }
         if !taken.is_empty() {
             let again: Vec<&NewRecord> =
                 taken.iter().filter_map(|index| records.get(*index)).collect();
@@ -102,6 +108,9 @@ impl Store {
                 Err(error) => taken_ids(error)?,
             };
             inserted.versions += (next.len() - taken.len()) as u64;
+            for (_, (_, document)) in without(&next, &taken) {
+                inserted.brought.add(dataset, document);
+            }
             open = taken.iter().filter_map(|at| next.get(*at)).map(|(record, _)| *record).collect();
             if open.is_empty() {
                 return Ok(());
@@ -215,6 +224,12 @@ impl Store {
         }
         Ok(counts)
     }
+}
+
+/// Those that were not refused, with their places.
+fn without<'a, T>(all: &'a [T], refused: &[usize]) -> impl Iterator<Item = (usize, &'a T)> {
+    let refused: HashSet<usize> = refused.iter().copied().collect();
+    all.iter().enumerate().filter(move |(at, _)| !refused.contains(at))
 }
 
 /// Whether this content is nothing new, coming from `origin`.

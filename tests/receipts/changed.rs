@@ -43,6 +43,35 @@ async fn a_number_and_an_upload_have_one_receipt_whoever_comes_second() -> Resul
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_was_changed_is_found_without_the_archive() -> Result<()> {
+    let online = "[modes]\noffline = false\n".to_owned();
+    let mut world = World::start(Options { sections: online, ..Options::default() }).await?;
+    for n in 1..=2 {
+        stored(&mut world, n, &Sample::new(n as usize * 50).bytes()?).await?;
+        ensure!(verify(&world, &job(n))?.0 == Some(0));
+    }
+    let messages = world.database().collection::<Document>("messages");
+    let found = messages.find_one(doc! { "backup": job(2), "version": 1 }).await?;
+    let message = found.context("the second brought some")?;
+    let id = doc! { "_id": message.get_str("_id")? };
+    for (name, value) in
+        [("raw.msgText", Bson::from("It was never said.")), ("medium", Bson::from("0".repeat(64)))]
+    {
+        messages.update_one(id.clone(), doc! { "$set": { name: value } }).await?;
+        let (code, said) = verify(&world, &job(2))?;
+        let part = "records of dataset message, some are not as they were stored.";
+        ensure!(code == Some(1) && said.contains(part), "{name}: {said}");
+        messages.replace_one(id.clone(), &message).await?;
+        ensure!(verify(&world, &job(2))?.0 == Some(0), "{name}: it is as it was again");
+    }
+    // What is derived from what was delivered may be derived anew.
+    messages.update_one(id, doc! { "$set": { "text": "Derived by other rules." } }).await?;
+    let (code, said) = verify(&world, &job(2))?;
+    ensure!(code == Some(0), "{said}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whatever_was_changed_by_hand_is_named_by_receipt_verify() -> Result<()> {
     let mut world = World::start(Options::default()).await?;
     let sample = Sample::new(50);

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read},
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -24,7 +24,7 @@ use crate::{
         unpack::Unpack,
     },
     settings::{KnownKey, seal::Mark},
-    store::document::Origin,
+    store::{brought::Brought, document::Origin},
 };
 
 /// How often progress is written down.
@@ -53,6 +53,8 @@ pub(super) struct Known {
     pub(super) marks: Vec<String>,
     /// The marks of the same keys, as the settings have them.
     pub(super) opened_with: Vec<Mark>,
+    /// What was written to the store of it; nothing where that may not be all that it brought.
+    pub(super) brought: Option<Brought>,
 }
 
 impl Carrier {
@@ -71,9 +73,13 @@ impl Carrier {
             let origin = Origin::of(&claimed_too.name);
             if purpose == Purpose::Unpack {
                 let (store, clock) = (this.store.clone(), this.settings.clock);
-                let taker = Unpack::new(store, runtime, origin.clone(), clock);
+                let brought = Arc::default();
+                let taker =
+                    Unpack::new(store, runtime, origin.clone(), clock, Arc::clone(&brought));
                 let taker = Resting::new(taker, &this.pulse);
-                this.read_to(&claimed_too, &keys, &origin, &taker, &counted)
+                let known = this.read_to(&claimed_too, &keys, &origin, &taker, &counted)?;
+                let brought = brought.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                Ok(Known { brought: Some(brought), ..known })
             } else {
                 this.read_to(&claimed_too, &keys, &origin, &Discard, &counted)
             }
@@ -118,7 +124,7 @@ impl Carrier {
         let marks = keys.opened().map(|key| self.settings.issuer.key.mark(key)).collect();
         let did_open = |known: &&KnownKey| keys.opened().any(|key| *key == known.key);
         let opened_with = known.iter().filter(did_open).filter_map(|known| known.mark.clone());
-        Ok(Known { archive, digested, marks, opened_with: opened_with.collect() })
+        Ok(Known { archive, digested, marks, opened_with: opened_with.collect(), brought: None })
     }
 
     /// The SHA-256 of an archive that is not read.

@@ -88,9 +88,10 @@ impl Carrier {
     ) -> Result<(), Error> {
         let backup = self.store.backup(&claimed.upload).await?.ok_or(Error::Interrupted)?;
         let copies = self.store.copies(&claimed.upload).await?;
-        let new_records = match modes.online {
-            true => Some(self.store.count_brought(&backup.job).await?),
-            false => None,
+        let brought = match (modes.online, &known.brought) {
+            (false, _) => None,
+            (true, Some(brought)) => Some(brought.clone()),
+            (true, None) => Some(self.store.brought(&backup.job).await?),
         };
         let (known, issuer) = (Arc::new(known), &self.settings.issuer);
         for _ in 0..ATTEMPTS {
@@ -102,7 +103,7 @@ impl Carrier {
                 },
                 backup: &backup,
                 marks: known.marks.clone(),
-                new_records: new_records.clone(),
+                brought: brought.clone(),
                 modes,
                 copies: copies.clone(),
             };

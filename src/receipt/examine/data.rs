@@ -151,14 +151,22 @@ impl<'a> Look<'a> {
         Ok(())
     }
 
-    /// How many records the backup was the first to bring, by dataset.
+    /// The records that the backup was the first to bring, by dataset: how many, and whether they are
+    /// what was stored.
     pub(super) async fn records(
         &mut self,
         statement: &Whole,
         examined: &mut Examined,
     ) -> Result<(), store::Error> {
         let Some(said) = &statement.counts.new_records else { return Ok(()) };
-        let found = self.examiner.store.count_brought(&statement.backup.job).await?;
+        let (store, job) = (self.examiner.store, &statement.backup.job);
+        let (found, digests) = match &statement.counts.record_digests {
+            Some(said) => {
+                let brought = store.brought(job).await?;
+                (brought.counts(), Some((said, brought.digests())))
+            }
+            None => (store.count_brought(job).await?, None),
+        };
         examined.records = found.values().sum();
         let mut datasets: Vec<&String> = said.keys().chain(found.keys()).collect();
         datasets.sort_unstable();
@@ -167,11 +175,18 @@ impl<'a> Look<'a> {
             let count = |counts: &std::collections::BTreeMap<String, u64>| {
                 counts.get(dataset).copied().unwrap_or(0)
             };
-            let (said, found) = (count(said), count(&found));
-            if said != found {
+            let (stored, present) = (count(said), count(&found));
+            if stored != present {
                 let sentence = format!(
-                    "Of the records of dataset {dataset}, {found} are in the database, and {said} \
-                     were stored."
+                    "Of the records of dataset {dataset}, {present} are in the database, and \
+                     {stored} were stored."
+                );
+                examined.differences.push(Difference::new(Kind::Records, sentence));
+            } else if let Some((said, found)) = &digests
+                && said.get(dataset) != found.get(dataset)
+            {
+                let sentence = format!(
+                    "Of the {stored} records of dataset {dataset}, some are not as they were stored."
                 );
                 examined.differences.push(Difference::new(Kind::Records, sentence));
             }

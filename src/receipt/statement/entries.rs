@@ -84,7 +84,7 @@ mod tests {
         archive::Limits,
         backup::{FindingKind, Findings, Progress, ReceiptId, Senders, State},
         config::Modes,
-        store::{backups::Backup, copies::Copies},
+        store::{backups::Backup, brought::Brought, copies::Copies},
     };
 
     const LIMITS: Limits = Limits { entries: 100, total_bytes: 1 << 20, entry_bytes: 1 << 20 };
@@ -151,7 +151,7 @@ mod tests {
             appliance: Appliance { host: "vault".into(), key: "SHA256:y".into() },
             backup,
             marks: vec!["0123".into()],
-            new_records: Some([("call".to_owned(), 2)].into()),
+            brought: Some(Brought::default()),
             modes: Modes { online: true, offline: false },
             copies: Copies {
                 replica_set: Some("rs0".into()),
@@ -196,7 +196,8 @@ mod tests {
     "entries": 2,
     "bytes": 4,
     "records": {"call": 3},
-    "new_records": {"call": 2},
+    "new_records": {},
+    "record_digests": {},
     "media": 1,
     "media_bytes": 2
   },
