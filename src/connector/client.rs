@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use ureq::tls::TlsConfig;
@@ -76,6 +77,19 @@ pub struct SftpKey {
     pub public_key: String,
     /// Its SHA-256 fingerprint.
     pub fingerprint: String,
+}
+
+/// Who the service is; what is not needed is left out.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Service {
+    /// What stands in the file names of its backups.
+    pub service_id: String,
+    /// The name of the service account, for people.
+    pub name: String,
+    /// When the next backup is due; nothing while retention is off.
+    pub next_backup: Option<Timestamp>,
+    /// What time the service has.
+    pub time: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -218,6 +232,12 @@ impl Client {
             .user_agent("retention")
             .build()
             .new_agent())
+    }
+
+    /// Who the service is. The cheapest call: it tells whether address, token and certificate are
+    /// right.
+    pub async fn service(&self) -> Result<Service, Error> {
+        self.send(Method::Get, "/service", None).await?.read()
     }
 }
 
