@@ -193,6 +193,13 @@ impl Settings {
         Ok(true)
     }
 
+    /// All that is sealed in here, each as what it was sealed.
+    pub fn sealed(&self) -> Vec<(&Sealed, &'static str)> {
+        let keys = self.archive_keys.iter().map(|set| (&set.key, ARCHIVE_KEY));
+        let password = self.mongodb.as_ref().and_then(|database| database.password.as_ref());
+        keys.chain(password.map(|password| (password, MONGODB_PASSWORD))).collect()
+    }
+
     /// Whether maaiiconnect knows these settings.
     pub fn are_told(&self) -> bool {
         self.told.is_some_and(|told| told.revision == self.revision)

@@ -5,6 +5,7 @@
 
 mod connector;
 mod places;
+mod settings_key;
 
 use std::path::Path;
 
@@ -47,6 +48,7 @@ pub async fn all(path: &Path) -> Vec<Finding> {
     findings.extend(endpoint(&config));
     findings.push(certificate(&config));
     findings.extend(mongodb(&config).await);
+    findings.push(settings_key::look(&config).await);
     findings.extend(connector::look(&config).await);
     let lines = findings.into_iter().map(|finding| {
         let line = key_of(finding.id).and_then(|key| file::line_of(&text, key));
