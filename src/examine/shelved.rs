@@ -2,7 +2,8 @@
 //!
 //! Each is taken out into a file that has no name, checked as it comes out, decoded like any other, and
 //! gone. The same contents count once. What came of them stands on the backup's line, for there is
-//! nothing else to put it beside.
+//! nothing else to put it beside. Which mode a backup was stored in was not always noted: where none of
+//! its media are in the store, its archive is what has them.
 //!
 //! This module must never write what an archive holds where anybody could find it.
 
@@ -75,7 +76,7 @@ struct Taken {
 }
 
 impl Examination {
-    /// Examines the media of backups that were not unpacked, and whose archives are here.
+    /// Examines the media of backups that are in their archives alone, where those are here.
     pub(super) async fn shelved(&self) -> Result<(), Error> {
         for backup in self.store.shelved_to_examine(RULES).await? {
             self.rest().await?;
