@@ -34,6 +34,8 @@ use crate::{
     inbox::Condition,
     intake::{self, Intake, places::Places},
     portal::{Arriving, ArrivingUploads, Setting, Tools, Watched, password::Passwords},
+    receipt::{self, Signer},
+    settings::seal::Seal,
     steward::Steward,
     store::Store,
     verification::{self, Verification},
@@ -41,9 +43,9 @@ use crate::{
 
 pub use parts::{
     alerts, archive_keys, defaults, endpoint, examiner, portal_certificate, portal_directory,
-    receipts_directory, seal, secrets, store, store_settings,
+    receipts_directory, seal, secrets, signers, store, store_settings,
 };
-use parts::{archives, intake_settings, periods, portal, shelf};
+use parts::{archives, intake_settings, periods, portal, shelf, signers_here};
 
 /// How long the parts have to end.
 const SHUTDOWN: Duration = Duration::from_secs(4);
@@ -94,6 +96,7 @@ async fn run_parts(
     let reports = watcher.reports();
     let directory = places.ensure_identity(now())?;
     let settings = intake_settings(config, directory.clone())?;
+    let keys = seal.clone().zip(Some(signers_here(config)?));
     let intake = Intake::new(settings, store.clone(), places, stop.clone());
     let settings = verification::Settings {
         program: OWN_PROGRAM.into(),
@@ -143,7 +146,7 @@ async fn run_parts(
     let portal = portal(config, store.clone(), watched).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), portal = %portal.address(), "started");
     let watchdog = tokio::spawn(feed_watchdog(intake.alive(), stop.clone()));
-    let readiness = tokio::spawn(become_ready(store.clone(), admin_password, stop.clone()));
+    let readiness = tokio::spawn(become_ready(store.clone(), admin_password, keys, stop.clone()));
     let portal = tokio::spawn(portal.serve(stop.clone()));
     let health = tokio::spawn(watcher.run(stop.clone()));
     let alerts = tokio::spawn(alerts.run(reports, stop.clone()));
@@ -261,8 +264,13 @@ pub fn new_password(chars: usize) -> anyhow::Result<Secret> {
 }
 
 /// Prepares the database as soon as it answers, and then tells systemd.
-async fn become_ready(store: Store, admin_password: Option<Secret>, stop: CancellationToken) {
-    while let Err(error) = prepare(&store, admin_password.as_ref()).await {
+async fn become_ready(
+    store: Store,
+    admin_password: Option<Secret>,
+    keys: Option<(Seal, Vec<Signer>)>,
+    stop: CancellationToken,
+) {
+    while let Err(error) = prepare(&store, admin_password.as_ref(), keys.as_ref()).await {
         tracing::warn!("waiting for MongoDB: {}", cause::chain(error.as_ref()));
         let _ = sd_notify::notify(&[
             NotifyState::Status("waiting for MongoDB"),
@@ -277,8 +285,15 @@ async fn become_ready(store: Store, admin_password: Option<Secret>, stop: Cancel
     let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("taking in backups")]);
 }
 
-async fn prepare(store: &Store, admin_password: Option<&Secret>) -> anyhow::Result<()> {
+async fn prepare(
+    store: &Store,
+    admin_password: Option<&Secret>,
+    keys: Option<&(Seal, Vec<Signer>)>,
+) -> anyhow::Result<()> {
     store.prepare().await?;
+    if let Some((seal, signers)) = keys {
+        receipt::signers::note(store, seal, signers, now()).await?;
+    }
     match admin_password {
         Some(password) => ensure_admin(store, password).await,
         None => Ok(()),
