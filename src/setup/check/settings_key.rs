@@ -15,8 +15,8 @@ use crate::{
 const ID: &str = "settings-key";
 
 const RESTORE: &str = "Restore the secret settings-key from a backup, or copy it from the node where they \
-                       were set. Where it is lost, type these secrets in again in the portal under \
-                       Retention > Settings, the oldest Archive Key first.";
+                       were set. Where nobody has it any more, these secrets have to be given anew: \
+                       OPERATIONS.md, section 8.";
 
 /// Looks at the key, and has it open what was sealed in the database that is in use.
 pub(super) async fn look(config: &Config) -> Finding {
