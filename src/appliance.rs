@@ -31,6 +31,7 @@ use crate::{
     },
     format,
     health::watch::Watcher,
+    idle::Idle,
     inbox::Condition,
     intake::{self, Intake, places::Places},
     portal::{Arriving, ArrivingUploads, Setting, Tools, Watched, password::Passwords},
@@ -105,7 +106,8 @@ async fn run_parts(
         periods: periods(config),
         clock: now,
     };
-    let verification = Verification::new(settings, store.clone(), intake.works(), stop.clone());
+    let idle = Idle::new(intake.works(), stop.clone());
+    let verification = Verification::new(settings, store.clone(), idle.clone());
     let endpoint = endpoint(config);
     let steward = Steward::new(store.clone(), endpoint.authorized_keys(), now);
     let section = config.connector();
@@ -135,14 +137,8 @@ async fn run_parts(
             tools: tools.clone(),
         },
     };
-    let examination = Examination::new(
-        store.clone(),
-        Decoder::new(OWN_PROGRAM),
-        shelf(config)?,
-        intake.works(),
-        now,
-        stop.clone(),
-    );
+    let (decoder, shelf) = (Decoder::new(OWN_PROGRAM), shelf(config)?);
+    let examination = Examination::new(store.clone(), decoder, shelf, idle, now);
     let portal = portal(config, store.clone(), watched).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), portal = %portal.address(), "started");
     let watchdog = tokio::spawn(feed_watchdog(intake.alive(), stop.clone()));
