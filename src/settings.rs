@@ -83,6 +83,14 @@ pub struct Database {
     pub replica_set: String,
 }
 
+impl Database {
+    /// This database; what cannot be set is as the configuration says.
+    pub fn over(&self, configured: &Mongodb) -> Mongodb {
+        let Self { host, user, auth_db, target_db, replica_set, .. } = self.clone();
+        Mongodb { host, user, auth_db, target_db, replica_set, ..configured.clone() }
+    }
+}
+
 /// An SFTP Public Key that may upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SftpKey {
@@ -135,15 +143,8 @@ impl Settings {
 
     /// The database.
     pub fn database(&self, defaults: &Defaults) -> Mongodb {
-        let Some(set) = &self.mongodb else { return defaults.mongodb.clone() };
-        Mongodb {
-            host: set.host.clone(),
-            user: set.user.clone(),
-            auth_db: set.auth_db.clone(),
-            target_db: set.target_db.clone(),
-            replica_set: set.replica_set.clone(),
-            ..defaults.mongodb.clone()
-        }
+        let over = |set: &Database| set.over(&defaults.mongodb);
+        self.mongodb.as_ref().map_or_else(|| defaults.mongodb.clone(), over)
     }
 
     /// The hour of the day, in UTC, at which backups are made.
