@@ -31,9 +31,12 @@ use crate::{
     },
     format,
     health::watch::Watcher,
+    idle::Idle,
     inbox::Condition,
     intake::{self, Intake, places::Places},
     portal::{Arriving, ArrivingUploads, Setting, Tools, Watched, password::Passwords},
+    receipt::{self, Signer},
+    settings::seal::Seal,
     steward::Steward,
     store::Store,
     verification::{self, Verification},
@@ -41,9 +44,9 @@ use crate::{
 
 pub use parts::{
     alerts, archive_keys, defaults, endpoint, examiner, portal_certificate, portal_directory,
-    receipts_directory, seal, secrets, store, store_settings,
+    receipts_directory, seal, secrets, signers, store, store_settings,
 };
-use parts::{archives, intake_settings, periods, portal, shelf};
+use parts::{archives, intake_settings, periods, portal, shelf, signers_here};
 
 /// How long the parts have to end.
 const SHUTDOWN: Duration = Duration::from_secs(4);
@@ -94,6 +97,7 @@ async fn run_parts(
     let reports = watcher.reports();
     let directory = places.ensure_identity(now())?;
     let settings = intake_settings(config, directory.clone())?;
+    let keys = seal.clone().zip(Some(signers_here(config)?));
     let intake = Intake::new(settings, store.clone(), places, stop.clone());
     let settings = verification::Settings {
         program: OWN_PROGRAM.into(),
@@ -102,7 +106,8 @@ async fn run_parts(
         periods: periods(config),
         clock: now,
     };
-    let verification = Verification::new(settings, store.clone(), intake.works(), stop.clone());
+    let idle = Idle::new(intake.works(), stop.clone());
+    let verification = Verification::new(settings, store.clone(), idle.clone());
     let endpoint = endpoint(config);
     let steward = Steward::new(store.clone(), endpoint.authorized_keys(), now);
     let section = config.connector();
@@ -132,18 +137,12 @@ async fn run_parts(
             tools: tools.clone(),
         },
     };
-    let examination = Examination::new(
-        store.clone(),
-        Decoder::new(OWN_PROGRAM),
-        shelf(config)?,
-        intake.works(),
-        now,
-        stop.clone(),
-    );
+    let (decoder, shelf) = (Decoder::new(OWN_PROGRAM), shelf(config)?);
+    let examination = Examination::new(store.clone(), decoder, shelf, idle, now);
     let portal = portal(config, store.clone(), watched).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), portal = %portal.address(), "started");
     let watchdog = tokio::spawn(feed_watchdog(intake.alive(), stop.clone()));
-    let readiness = tokio::spawn(become_ready(store.clone(), admin_password, stop.clone()));
+    let readiness = tokio::spawn(become_ready(store.clone(), admin_password, keys, stop.clone()));
     let portal = tokio::spawn(portal.serve(stop.clone()));
     let health = tokio::spawn(watcher.run(stop.clone()));
     let alerts = tokio::spawn(alerts.run(reports, stop.clone()));
@@ -261,8 +260,13 @@ pub fn new_password(chars: usize) -> anyhow::Result<Secret> {
 }
 
 /// Prepares the database as soon as it answers, and then tells systemd.
-async fn become_ready(store: Store, admin_password: Option<Secret>, stop: CancellationToken) {
-    while let Err(error) = prepare(&store, admin_password.as_ref()).await {
+async fn become_ready(
+    store: Store,
+    admin_password: Option<Secret>,
+    keys: Option<(Seal, Vec<Signer>)>,
+    stop: CancellationToken,
+) {
+    while let Err(error) = prepare(&store, admin_password.as_ref(), keys.as_ref()).await {
         tracing::warn!("waiting for MongoDB: {}", cause::chain(error.as_ref()));
         let _ = sd_notify::notify(&[
             NotifyState::Status("waiting for MongoDB"),
@@ -277,8 +281,15 @@ async fn become_ready(store: Store, admin_password: Option<Secret>, stop: Cancel
     let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("taking in backups")]);
 }
 
-async fn prepare(store: &Store, admin_password: Option<&Secret>) -> anyhow::Result<()> {
+async fn prepare(
+    store: &Store,
+    admin_password: Option<&Secret>,
+    keys: Option<&(Seal, Vec<Signer>)>,
+) -> anyhow::Result<()> {
     store.prepare().await?;
+    if let Some((seal, signers)) = keys {
+        receipt::signers::note(store, seal, signers, now()).await?;
+    }
     match admin_password {
         Some(password) => ensure_admin(store, password).await,
         None => Ok(()),

@@ -196,6 +196,13 @@ pub struct Mongodb {
     pub tls_ca_file: Option<PathBuf>,
 }
 
+impl Mongodb {
+    /// Whether MongoDB accepts the name of a database, on whatever system it runs.
+    pub fn accepts_name(name: &str) -> bool {
+        (1..=63).contains(&name.len()) && !name.contains(['/', '\\', '.', ' ', '"', '$', '\0'])
+    }
+}
+
 impl Default for Mongodb {
     fn default() -> Self {
         Self {
@@ -297,11 +304,7 @@ impl Config {
         if spec.mongodb.host.is_empty() || spec.mongodb.host.contains(['/', '@']) {
             return Err(wrong("mongodb.host", "write host:port, or several with commas between"));
         }
-        let name = &spec.mongodb.target_db;
-        if name.is_empty()
-            || name.len() > 63
-            || name.contains(['/', '\\', '.', ' ', '"', '$', '\0'])
-        {
+        if !Mongodb::accepts_name(&spec.mongodb.target_db) {
             return Err(wrong("mongodb.target_db", "it is not a name that MongoDB accepts"));
         }
         if spec.sftp.user.is_empty() {
@@ -425,6 +428,17 @@ mod tests {
         let config = parse("").expect("defaults are valid");
         assert_eq!(config.mongodb().target_db, "retention");
         assert!(config.modes().online && config.modes().offline);
+    }
+
+    #[test]
+    fn a_database_has_a_name_that_every_mongodb_accepts() {
+        let (longest, longer) = ("x".repeat(63), "x".repeat(64));
+        for name in ["retention", "records-2021_b", "ablage_\u{fc}", &longest] {
+            assert!(Mongodb::accepts_name(name), "{name}");
+        }
+        for name in ["", &longer, "a.b", "a b", "a/b", "a\\b", "a\"b", "$a", "a\0"] {
+            assert!(!Mongodb::accepts_name(name), "{name:?}");
+        }
     }
 
     #[test]

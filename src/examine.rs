@@ -8,11 +8,10 @@
 //!   what came of it      blocks
 //! ```
 //!
-//! One loop, woken when intake has come to rest, else by a timer, takes no orders: it looks for
-//! media of stored backups that nobody has examined by these rules, has one after another
-//! decoded, and writes down beside each what came of it. What was not unpacked is taken out of its
-//! archive for that, see [`shelved`]. It rests while intake is at work. Killed
-//! at any point, it goes on where it was.
+//! One loop, at work while intake is [idle](crate::idle), looks for media of stored backups that nobody
+//! has examined by these rules, has one after another decoded, and writes down beside each what came of
+//! it. What was not unpacked is taken out of its archive for that, see [`shelved`]. Killed at any point, it
+//! goes on where it was.
 //!
 //! Decoders read what strangers have made. So none of them runs in this process, and what
 //! becomes of the one that does is only ever an outcome. This module must never change a medium,
@@ -24,13 +23,9 @@ pub mod decode;
 mod pipe;
 pub mod shelved;
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use child::{Decoder, Error, Source};
 use shelved::Shelf;
@@ -40,15 +35,9 @@ use crate::{
         Examined, JobId, MediumId, UploadId,
         examined::{Finding, MediumKind, Outcome, RULES},
     },
-    cause::chain,
+    idle::{Idle, Work},
     store::{self, Store, media::Medium},
 };
-
-/// How often it is looked for media that are not examined, if nothing wakes us.
-const LOOK: Duration = Duration::from_secs(600);
-
-/// Pauses while something is in the way: the first, and the longest.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// How many media are asked for at once.
 const TOGETHER: i64 = 100;
@@ -58,63 +47,25 @@ pub struct Examination {
     store: Store,
     decoder: Decoder,
     shelf: Shelf,
-    intake_works: watch::Receiver<bool>,
+    idle: Idle,
     clock: fn() -> Timestamp,
-    stop: CancellationToken,
 }
 
 impl Examination {
-    /// Prepares the loop. It rests while `intake_works` is true; `stop` ends it.
+    /// Prepares the loop.
     pub fn new(
         store: Store,
         decoder: Decoder,
         shelf: Shelf,
-        intake_works: watch::Receiver<bool>,
+        idle: Idle,
         clock: fn() -> Timestamp,
-        stop: CancellationToken,
     ) -> Self {
-        Self { store, decoder, shelf, intake_works, clock, stop }
+        Self { store, decoder, shelf, idle, clock }
     }
 
     /// Runs until it is stopped.
-    pub async fn run(mut self) {
-        let mut pause = PAUSE.0;
-        loop {
-            let rest = match self.look().await {
-                Ok(()) => {
-                    pause = PAUSE.0;
-                    LOOK
-                }
-                Err(Error::Stopped) => return,
-                Err(error) => {
-                    let (away, why) =
-                        (matches!(&error, Error::Store(error) if error.is_away()), chain(&error));
-                    if away {
-                        tracing::debug!("media are examined later: {why}");
-                    } else {
-                        tracing::warn!("cannot examine media; trying again: {why}");
-                    }
-                    pause = (pause * 2).min(PAUSE.1);
-                    pause
-                }
-            };
-            tokio::select! {
-                () = tokio::time::sleep(rest) => {}
-                woken = self.intake_works.changed() => if woken.is_err() { return },
-                () = self.stop.cancelled() => return,
-            }
-        }
-    }
-
-    /// Examines whatever is not examined yet, the newest backup first.
-    async fn look(&self) -> Result<(), Error> {
-        loop {
-            self.rest().await?;
-            let Some((upload, job)) = self.store.backup_to_examine(RULES).await? else {
-                return self.shelved().await;
-            };
-            self.backup(&upload, &job).await?;
-        }
+    pub async fn run(self) {
+        self.idle.clone().run(&self).await;
     }
 
     /// Examines the media that a backup was the first to bring.
@@ -144,7 +95,7 @@ impl Examination {
     }
 
     async fn medium(&self, medium: &Medium) -> Result<Finding, Error> {
-        match self.decoder.examine(&Stored { medium, examination: self }, &self.stop).await {
+        match self.decoder.examine(&Stored { medium, examination: self }, self.idle.stop()).await {
             // The store itself has lost a part of it.
             Err(Error::Store(store::Error::Unreadable { why, .. })) => {
                 let why = format!("what is stored of it is not whole: {why}");
@@ -153,15 +104,21 @@ impl Examination {
             other => other,
         }
     }
+}
 
-    /// Waits while intake is at work: it goes first.
-    async fn rest(&self) -> Result<(), Error> {
-        let mut intake_works = self.intake_works.clone();
-        tokio::select! {
-            _ = intake_works.wait_for(|works| !works) => {}
-            () = self.stop.cancelled() => {}
+impl Work for Examination {
+    type Error = Error;
+    const WHAT: &'static str = "examine media";
+
+    /// Examines whatever is not examined yet, the newest backup first.
+    async fn look(&self) -> Result<(), Error> {
+        loop {
+            self.idle.rest().await?;
+            let Some((upload, job)) = self.store.backup_to_examine(RULES).await? else {
+                return self.shelved().await;
+            };
+            self.backup(&upload, &job).await?;
         }
-        if self.stop.is_cancelled() { Err(Error::Stopped) } else { Ok(()) }
     }
 }
 
@@ -177,7 +134,7 @@ impl Source for Stored<'_> {
     }
 
     async fn bytes(&self, start: u64, end: u64) -> Result<Bytes, Error> {
-        self.examination.rest().await?;
+        self.examination.idle.rest().await?;
         let id: MediumId = self.medium.id;
         let parts = self.examination.store.medium_bytes(id, start, end);
         let parts: Vec<Bytes> = parts.try_collect().await?;

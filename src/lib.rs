@@ -17,7 +17,8 @@
 //! 7. [`sftp`] prepares the OpenSSH server that uploads come through.
 //! 8. [`portal`] shows what is kept, to those who may see it.
 //! 9. [`examine`] has each medium decoded, in a process of its own.
-//! 10. [`verification`] has stored backups held against their receipts again, for years.
+//! 10. [`verification`] has stored backups held against their receipts again, for years. Like 9, it
+//!     works while intake is [`idle`].
 //! 11. [`connector`] asks maaiiconnect to delete what a backup held, once somebody has said so.
 //! 12. [`steward`] makes this node be as the [`settings`] say that were made in the portal.
 //! 13. [`health`] asks every part how it is, and [`alerts`] tells whoever has to hear of it.
@@ -38,6 +39,7 @@ pub mod backup;
 pub mod connector;
 pub mod examine;
 pub mod health;
+pub mod idle;
 pub mod inbox;
 pub mod intake;
 pub mod portal;

@@ -8,7 +8,7 @@
 //!
 //! Each statement names the one before it by its SHA-256, so that none can be taken out of the
 //! chain or put into it. Anybody can check a signature with stock `ssh-keygen -Y verify`.
-//! [`examine`] holds a receipt against the data as it is now.
+//! [`examine`] holds a receipt against the data as it is now, and [`signers`] knows whose are accepted.
 //!
 //! Nothing in here may hold a statement in memory as it is made, for it names every entry of its
 //! archive; nor print or store a secret, or anything that one could be guessed from.
@@ -17,12 +17,14 @@ pub mod examine;
 pub mod key;
 pub mod listing;
 pub mod signature;
+pub mod signers;
 pub mod statement;
 
 use std::{io, sync::Arc};
 
 pub use key::{PublicKey, SigningKey};
 pub use signature::{Digesting, Digests, IDENTITY, NAMESPACE, Signature};
+pub use signers::Signer;
 pub use statement::Statement;
 
 /// Who gives receipts: this appliance.

@@ -83,6 +83,14 @@ pub struct Database {
     pub replica_set: String,
 }
 
+impl Database {
+    /// This database; what cannot be set is as the configuration says.
+    pub fn over(&self, configured: &Mongodb) -> Mongodb {
+        let Self { host, user, auth_db, target_db, replica_set, .. } = self.clone();
+        Mongodb { host, user, auth_db, target_db, replica_set, ..configured.clone() }
+    }
+}
+
 /// An SFTP Public Key that may upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SftpKey {
@@ -135,15 +143,8 @@ impl Settings {
 
     /// The database.
     pub fn database(&self, defaults: &Defaults) -> Mongodb {
-        let Some(set) = &self.mongodb else { return defaults.mongodb.clone() };
-        Mongodb {
-            host: set.host.clone(),
-            user: set.user.clone(),
-            auth_db: set.auth_db.clone(),
-            target_db: set.target_db.clone(),
-            replica_set: set.replica_set.clone(),
-            ..defaults.mongodb.clone()
-        }
+        let over = |set: &Database| set.over(&defaults.mongodb);
+        self.mongodb.as_ref().map_or_else(|| defaults.mongodb.clone(), over)
     }
 
     /// The hour of the day, in UTC, at which backups are made.
@@ -191,6 +192,13 @@ impl Settings {
         self.archive_keys.retain(|old| old.mark != mark);
         self.archive_keys.insert(0, ArchiveKey { mark, key: sealed, set });
         Ok(true)
+    }
+
+    /// All that is sealed in here, each as what it was sealed.
+    pub fn sealed(&self) -> Vec<(&Sealed, &'static str)> {
+        let keys = self.archive_keys.iter().map(|set| (&set.key, ARCHIVE_KEY));
+        let password = self.mongodb.as_ref().and_then(|database| database.password.as_ref());
+        keys.chain(password.map(|password| (password, MONGODB_PASSWORD))).collect()
     }
 
     /// Whether maaiiconnect knows these settings.

@@ -22,6 +22,7 @@ pub mod receipts;
 pub mod records;
 mod schema;
 pub mod settings;
+pub mod signers;
 pub mod transcode;
 mod trial;
 pub mod verification;

@@ -7,36 +7,30 @@
 //!      store: what is due?       reads archive, media and receipt; writes down what came of it
 //! ```
 //!
-//! One loop, woken when intake has come to rest, else by a timer, takes no orders: it looks which
-//! stored backup is due and was checked longest ago, and has that one checked. A backup of which
-//! ours is the only copy is due more often. While intake is at work, the process stands still.
-//! Killed at any point, the same backup is due still.
+//! One loop, at work while intake is [idle](crate::idle), looks which stored backup is due and was
+//! checked longest ago, and has that one checked. A backup of which ours is the only copy is due more
+//! often. When intake is at work again, the process stands still. Killed at any point, the same backup
+//! is due still.
 //!
 //! A statement names every entry of a backup, and is too large for the daemon's own memory: that is
 //! why a process does it, the very command that an administrator has. This module must never change
 //! a backup, and never take trouble of our own for data that was changed.
 
-use std::{io, path::PathBuf, pin::pin, process::Stdio, time::Duration};
+use std::{io, path::PathBuf, pin::pin, process::Stdio};
 
 use jiff::{SignedDuration, Timestamp};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tokio::{process::Command, sync::watch};
-use tokio_util::sync::CancellationToken;
+use tokio::process::Command;
 
 use crate::{
     backup::{DirectoryId, UploadId},
     cause::chain,
+    idle::{self, Idle, Work},
     store::{self, Store, backups::Backup, verification::Due},
 };
-
-/// How often it is looked for backups that are due, if nothing wakes us.
-const LOOK: Duration = Duration::from_secs(600);
-
-/// Pauses while the database is in the way: the first, and the longest.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// After how long a backup is checked again that was not as it was received. An administrator who
 /// has mended it need not wait for that: `retention receipt verify` writes down the same.
@@ -53,7 +47,7 @@ const CHECKED: [i32; 2] = [0, 1];
 
 /// Why a backup was not checked. None of it is about the backup.
 #[derive(Debug, thiserror::Error)]
-enum Error {
+pub enum Error {
     /// The database.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -67,8 +61,18 @@ enum Error {
         said: String,
     },
     /// The work is to end.
-    #[error("the work was interrupted")]
-    Stopped,
+    #[error(transparent)]
+    Stopped(#[from] idle::Stopped),
+}
+
+impl idle::Trouble for Error {
+    fn is_stopped(&self) -> bool {
+        matches!(self, Self::Stopped(_))
+    }
+
+    fn is_away(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_away())
+    }
 }
 
 /// What the loop goes by.
@@ -123,70 +127,18 @@ fn days(days: u16) -> SignedDuration {
 pub struct Verification {
     settings: Settings,
     store: Store,
-    intake_works: watch::Receiver<bool>,
-    stop: CancellationToken,
+    idle: Idle,
 }
 
 impl Verification {
-    /// Prepares the loop. It rests while `intake_works` is true; `stop` ends it.
-    pub fn new(
-        settings: Settings,
-        store: Store,
-        intake_works: watch::Receiver<bool>,
-        stop: CancellationToken,
-    ) -> Self {
-        Self { settings, store, intake_works, stop }
+    /// Prepares the loop.
+    pub fn new(settings: Settings, store: Store, idle: Idle) -> Self {
+        Self { settings, store, idle }
     }
 
     /// Runs until it is stopped.
-    pub async fn run(mut self) {
-        let mut pause = PAUSE.0;
-        loop {
-            let rest = match self.look().await {
-                Ok(()) => {
-                    pause = PAUSE.0;
-                    LOOK
-                }
-                Err(Error::Stopped) => return,
-                Err(error) => {
-                    let why = chain(&error);
-                    if matches!(&error, Error::Store(error) if error.is_away()) {
-                        tracing::debug!("stored backups are checked again later: {why}");
-                    } else {
-                        tracing::warn!("cannot look which backups are to be checked again: {why}");
-                    }
-                    pause = (pause * 2).min(PAUSE.1);
-                    pause
-                }
-            };
-            tokio::select! {
-                () = tokio::time::sleep(rest) => {}
-                woken = self.intake_works.changed() => if woken.is_err() { return },
-                () = self.stop.cancelled() => return,
-            }
-        }
-    }
-
-    /// Has whatever is due checked, one after the other.
-    async fn look(&self) -> Result<(), Error> {
-        // One that cannot be checked must not hold up the others; it is tried at the next look.
-        let mut given_up: Vec<UploadId> = Vec::new();
-        loop {
-            self.rest().await?;
-            let due = self.settings.periods.due((self.settings.clock)());
-            let own = &self.settings.directory;
-            let Some(backup) = self.store.backup_to_verify(own, due, &given_up).await? else {
-                return Ok(());
-            };
-            match self.verify(&backup).await {
-                Ok(()) => self.say(&backup).await?,
-                Err(Error::Stopped) => return Err(Error::Stopped),
-                Err(error) => {
-                    tracing::warn!(job = %backup.job, upload = %backup.upload, "cannot check {} again; trying later: {}", backup.file, chain(&error));
-                    given_up.push(backup.upload);
-                }
-            }
-        }
+    pub async fn run(self) {
+        self.idle.clone().run(&self).await;
     }
 
     /// Checks one backup, in a process that writes down what it finds.
@@ -206,7 +158,7 @@ impl Verification {
             .spawn()
             .map_err(Error::Run)?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
-        let mut intake_works = self.intake_works.clone();
+        let mut intake_works = self.idle.intake_works();
         let mut ending = pin!(child.wait_with_output());
         let ended = loop {
             // Intake goes first. Where the process has ended meanwhile, nobody is signalled: until it
@@ -220,8 +172,8 @@ impl Verification {
             }
             tokio::select! {
                 ended = &mut ending => break ended.map_err(Error::Run)?,
-                woken = intake_works.changed() => if woken.is_err() { return Err(Error::Stopped) },
-                () = self.stop.cancelled() => return Err(Error::Stopped),
+                woken = intake_works.changed() => if woken.is_err() { return Err(idle::Stopped.into()) },
+                () = self.idle.stop().cancelled() => return Err(idle::Stopped.into()),
             }
         };
         if ended.status.code().is_some_and(|code| CHECKED.contains(&code)) {
@@ -248,15 +200,32 @@ impl Verification {
         }
         Ok(())
     }
+}
 
-    /// Waits while intake is at work: it goes first.
-    async fn rest(&self) -> Result<(), Error> {
-        let mut intake_works = self.intake_works.clone();
-        tokio::select! {
-            _ = intake_works.wait_for(|works| !works) => {}
-            () = self.stop.cancelled() => {}
+impl Work for Verification {
+    type Error = Error;
+    const WHAT: &'static str = "look which backups are to be checked again";
+
+    /// Has whatever is due checked, one after the other.
+    async fn look(&self) -> Result<(), Error> {
+        // One that cannot be checked must not hold up the others; it is tried at the next look.
+        let mut given_up: Vec<UploadId> = Vec::new();
+        loop {
+            self.idle.rest().await?;
+            let due = self.settings.periods.due((self.settings.clock)());
+            let own = &self.settings.directory;
+            let Some(backup) = self.store.backup_to_verify(own, due, &given_up).await? else {
+                return Ok(());
+            };
+            match self.verify(&backup).await {
+                Ok(()) => self.say(&backup).await?,
+                Err(Error::Stopped(stopped)) => return Err(stopped.into()),
+                Err(error) => {
+                    tracing::warn!(job = %backup.job, upload = %backup.upload, "cannot check {} again; trying later: {}", backup.file, chain(&error));
+                    given_up.push(backup.upload);
+                }
+            }
         }
-        if self.stop.is_cancelled() { Err(Error::Stopped) } else { Ok(()) }
     }
 }
 

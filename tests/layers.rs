@@ -188,6 +188,7 @@ fn arrows_point_down_only() -> Result<()> {
         "receipt",
         "examine",
         "verification",
+        "idle",
         "archive",
         "store",
         "records",

@@ -5,6 +5,7 @@ use std::{fs, path::Path, process::Command, time::Duration};
 use anyhow::{Context, Result, ensure};
 use flate2::{Compression, write::ZlibEncoder};
 use mongodb::bson::{Document, doc};
+use nix::sys::signal::Signal;
 use retention::backup::{JobId, Readability, State, examined::RULES};
 
 use crate::{
@@ -124,6 +125,12 @@ async fn a_damaged_picture_in_a_backup_is_found_and_shown() -> Result<()> {
     let found = examined(&mut world, 2, &again).await?;
     ensure!((found.damaged, found.not_examined, found.waiting) == (1, 3, 0), "{found:?}");
     ensure!(found.examples[0].entry.ends_with("again.jpg"), "{found:?}");
+
+    // That they were unpacked shows without a note of the mode: nobody looks into their archives.
+    let backups = world.database().collection::<Document>("backups");
+    backups.update_many(doc! {}, doc! { "$unset": { "modes": "" } }).await?;
+    let shelved = world.store()?.shelved_to_examine(RULES).await?;
+    ensure!(shelved.is_empty(), "{shelved:?}");
     Ok(())
 }
 
@@ -180,5 +187,24 @@ async fn with_offline_mode_alone_media_are_decoded_out_of_their_archive() -> Res
     ensure!(media.count_documents(doc! {}).await? == 0, "something was unpacked");
     let left = fs::read_dir(world.state_directory().join("examining"))?.count();
     ensure!(left == 0, "{left} files are left where media are taken out");
+
+    // As older versions left it, which did not note the mode: nothing is safe before it was examined.
+    let older = doc! { "$unset": { "modes": "", "readability": "" } };
+    world.database().collection::<Document>("backups").update_many(doc! {}, older).await?;
+    let page = format!("/retention/backups/{}", archives::job(1));
+    let before = browser.get(&page).await?.body;
+    ensure!(before.contains("it is not known in which mode"), "{before}");
+    ensure!(!before.contains("Safe to delete"), "{before}");
+    world.daemon.stop(Signal::SIGTERM).await?;
+    world.start_daemon().await?;
+    browser.sign_in("Admin", &Options::default().admin_password).await?;
+    until("it is examined and safe", || {
+        let (mut browser, page) = (browser.clone(), page.clone());
+        async move {
+            let page = browser.get(&page).await?.body;
+            Ok(page.contains("1 readable, 3 not examined") && page.contains("Safe to delete"))
+        }
+    })
+    .await?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod again;
 mod changed;
+mod keys;
 
 use std::{
     collections::BTreeMap,

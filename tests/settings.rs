@@ -340,7 +340,31 @@ async fn maaiiconnect_is_told_through_the_connector() -> Result<()> {
     }
     save(&mut browser, "keys/generate", &[]).await?;
     save(&mut browser, "power", &[("enabled", "off")]).await?;
-    told(3, 5, false).await
+    told(3, 5, false).await?;
+
+    // `retention check` asks it as well.
+    let checked = |grade: &str, part: &str| -> Result<()> {
+        let (_, said, errors) = world.run(&["check", "--json"])?;
+        let said: serde_json::Value = serde_json::from_str(&said).context(errors)?;
+        let mut findings = said["findings"].as_array().into_iter().flatten();
+        let found = findings.find(|it| it["id"] == "connector").context("it was not asked")?;
+        ensure!(found["grade"] == grade && found.to_string().contains(part), "{part}: {found}");
+        Ok(())
+    };
+    checked("ok", "answers; it makes no backups now")?;
+    process::write_secret(&world.secret("connector-token"), "no token of its own")?;
+    checked("error", "Copy the token")?;
+    fs::remove_file(world.secret("connector-token"))?;
+    checked("error", "cannot ask without a token")?;
+    process::write_secret(&world.secret("connector-token"), &service.token)?;
+    let config = world.directory().join("retention.toml");
+    let text = fs::read_to_string(&config)?;
+    fs::write(
+        &config,
+        text.replace(&format!("{}connector/v1", service.url()), "http://127.0.0.1:1"),
+    )?;
+    checked("error", "\"line\":")?;
+    checked("error", "See whether connector.url is right")
 }
 
 #[tokio::test(flavor = "multi_thread")]

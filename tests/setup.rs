@@ -19,6 +19,11 @@ use mongodb::{
     options::{ClientOptions, Credential, ServerAddress, Tls, TlsOptions},
 };
 use nix::sys::signal::Signal;
+use retention::{
+    config::Secret,
+    settings::{Change, Settings, seal::Seal},
+    store::{self, Store},
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -415,6 +420,46 @@ async fn check_names_what_is_wrong_with_the_line_and_what_to_do() -> Result<()> 
     }
     site.json(&["check", "--json"], true)?;
     Ok(())
+}
+
+#[tokio::test]
+async fn check_says_whether_the_settings_key_opens_what_was_set() -> Result<()> {
+    let server = Server { series: "4.2", replica_set: true, access_control: false };
+    let site = Site::new(server).await?;
+    site.setup(&site.answers("initiate_replica_set = true", "")?)?;
+    let says = |grade: &str, part: &str| -> Result<()> {
+        let said = site.json(&["check", "--json"], grade != "error")?;
+        let finding = named(&said["findings"], "id", "settings-key")?;
+        let said = finding["said"].as_str().unwrap_or_default();
+        ensure!(finding["grade"] == grade && said.contains(part), "{part}: {finding}");
+        ensure!(finding["todo"].is_string() == (grade != "ok"), "{finding}");
+        Ok(())
+    };
+    says("ok", "nothing is sealed with it yet")?;
+
+    let path = site.place("etc/secrets/settings-key");
+    let key = fs::read_to_string(&path)?;
+    let store = Store::connect(&store::Settings {
+        host: format!("127.0.0.1:{}", site.mongod_port),
+        user: None,
+        auth_db: "admin".into(),
+        target_db: "retention".into(),
+        replica_set: Some("records".into()),
+        tls: None,
+    })?;
+    let mut settings = Settings { revision: 1, ..Settings::default() };
+    let change = Change { at: jiff::Timestamp::now(), by: "Admin".into() };
+    let seal = Seal::new(&Secret::new(key.clone()));
+    settings.set_archive_key(&Secret::new("Str0ng!Key".into()), &seal, change)?;
+    ensure!(store.begin_settings(&settings).await?, "there were settings");
+    says("ok", "it opens what the settings have sealed (1 secret)")?;
+    process::write_secret(&path, "another one")?;
+    says("error", "it does not open 1")?;
+    fs::remove_file(&path)?;
+    says("error", "it is missing")?;
+    process::write_secret(&path, &key)?;
+    fs::set_permissions(&path, Permissions::from_mode(0o644))?;
+    says("error", "others can read the secret")
 }
 
 #[tokio::test]

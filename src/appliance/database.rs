@@ -64,9 +64,9 @@ impl Named {
         Self { host, user, auth_db, target_db, replica_set }
     }
 
-    fn put_into(self, section: &Mongodb) -> Mongodb {
+    fn with_password(self, password: Option<Sealed>) -> Database {
         let Self { host, user, auth_db, target_db, replica_set } = self;
-        Mongodb { host, user, auth_db, target_db, replica_set, ..section.clone() }
+        Database { host, user, password, auth_db, target_db, replica_set }
     }
 }
 
@@ -100,12 +100,21 @@ fn path(state: &Path) -> PathBuf {
 
 /// The configuration with the database that is in use.
 pub fn in_force(config: Config) -> anyhow::Result<Config> {
-    let Some(note) = Note::read(&config)? else { return Ok(config) };
-    let password = match &note.sealed_password {
+    match Note::read(&config)? {
+        Some(Note { database, sealed_password, .. }) => {
+            with(config, &database.with_password(sealed_password))
+        }
+        None => Ok(config),
+    }
+}
+
+/// A configuration with a database that was set.
+fn with(config: Config, database: &Database) -> anyhow::Result<Config> {
+    let password = match &database.password {
         Some(sealed) => Some(seal::open(seal(&config)?.as_ref(), sealed, MONGODB_PASSWORD)?),
         None => None,
     };
-    let section = note.database.put_into(config.mongodb());
+    let section = database.over(config.mongodb());
     Ok(config.with_database(section, password))
 }
 
@@ -147,8 +156,7 @@ pub async fn adopt(
         }
         (None, None) => None,
     };
-    let Named { host, user, auth_db, target_db, replica_set } = Named::of(tried.mongodb());
-    let database = Database { host, user, password, auth_db, target_db, replica_set };
+    let database = Named::of(tried.mongodb()).with_password(password);
     let (old, next) = (store(&in_force(configured.clone())?)?, store(tried)?);
     next.prepare().await?;
     for account in old.accounts().await? {
@@ -242,12 +250,7 @@ async fn moved(configured: &Config, used: &Store) -> anyhow::Result<bool> {
     {
         return Ok(false);
     }
-    let password = match &database.password {
-        Some(sealed) => Some(seal::open(seal(configured)?.as_ref(), sealed, MONGODB_PASSWORD)?),
-        None => None,
-    };
-    let section = Named::set(&database).put_into(configured.mongodb());
-    let next = store(&configured.clone().with_database(section, password))?;
+    let next = store(&with(configured.clone(), &database)?)?;
     let there = next.settings().await?;
     anyhow::ensure!(
         there.mongodb.as_ref() == Some(&database),

@@ -19,7 +19,7 @@ use crate::{
         places::{ClaimedFile, Places},
     },
     portal::{self, Archives, Portal, Watched, certificate},
-    receipt::{Issuer, SigningKey},
+    receipt::{Issuer, Signer, SigningKey, signers},
     records::Rules,
     settings::{Defaults, seal::Seal},
     sftp::Endpoint,
@@ -261,6 +261,28 @@ pub(super) fn intake_settings(
 /// Where the key is that receipts are signed with.
 pub fn receipts_directory(config: &Config) -> PathBuf {
     config.state_directory().join("receipts")
+}
+
+/// Whose receipts are accepted: those of the keys on this machine, and of those in the database that a
+/// node with the same `settings-key` vouches for.
+pub async fn signers(config: &Config, store: &Store) -> anyhow::Result<Vec<Signer>> {
+    let mut known = signers_here(config)?;
+    if let Some(seal) = seal(config)? {
+        let noted = signers::noted(store, &seal).await?;
+        for signer in noted {
+            if known.iter().all(|other| other.key != signer.key) {
+                known.push(signer);
+            }
+        }
+    }
+    Ok(known)
+}
+
+/// The keys on this machine whose receipts are accepted.
+pub(super) fn signers_here(config: &Config) -> anyhow::Result<Vec<Signer>> {
+    let directory = receipts_directory(config);
+    signers::beside(&directory, &host())
+        .with_context(|| format!("cannot read the keys in {}", directory.display()))
 }
 
 /// What this machine is called.

@@ -19,8 +19,8 @@ use crate::{
     config::Config,
     intake::places::Places,
     receipt::{
-        IDENTITY, NAMESPACE, PublicKey, Signature,
-        examine::{Difference, Examined, Examiner, Kept},
+        IDENTITY, NAMESPACE, PublicKey, Signature, Signer,
+        examine::{Difference, Examined, Examiner, Kept, SignedBy},
     },
     store::{Store, receipts::Receipt},
 };
@@ -74,7 +74,10 @@ pub(super) enum ReceiptCommand {
     /// Keep it where nobody who can change this appliance can change it: with it, anybody can
     /// check receipts for ever, also when this appliance is gone.
     Key {
-        /// Print it as JSON
+        /// Print all keys whose receipts are accepted here, those of earlier keys and other nodes too
+        #[arg(long)]
+        all: bool,
+        /// Print one line of JSON a key
         #[arg(long)]
         json: bool,
     },
@@ -87,9 +90,10 @@ const VERIFY_HELP: &str = "\
 What was found is written to the backup, where its page, the verdict and `retention status` go by
 it; not so with --signers. The daemon does the same with each stored backup again and again.
 
-Signatures of this appliance's own key are accepted. Where several appliances store in one
-database, name the keys of the others as well: collect what `retention receipt key` prints
-on each in a file, and pass it with --signers.
+Signatures of this appliance's own key are accepted, and of keys that it had before or that
+another node of the same database has, as long as all have the same settings-key. Others are
+accepted once their public keys lie beside its own, as STATE/receipts/NAME.pub, or for this
+once with --signers.
 
 Exit code: 0 if all is as the receipt says, 1 if not, 2 if it could not be checked.";
 
@@ -115,8 +119,9 @@ pub(super) struct Verify {
 
 impl ReceiptCommand {
     pub(super) fn run(self, config: &Config) -> anyhow::Result<ExitCode> {
-        if let Self::Key { json } = self {
-            return key(config, json);
+        if let Self::Key { all: false, json } = self {
+            let own = PublicKey::read(&appliance::receipts_directory(config))?;
+            return print_keys(&[own], json);
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let code = runtime.block_on(async {
@@ -125,7 +130,11 @@ impl ReceiptCommand {
                 Self::List { json } => list(&store, json).await.map(|()| ExitCode::SUCCESS),
                 Self::Show { of, signature } => show(&store, &of, signature).await,
                 Self::Verify(verify) => verify.run(config, &store).await,
-                Self::Key { json } => key(config, json),
+                Self::Key { json, .. } => {
+                    let signers = appliance::signers(config, &store).await?;
+                    let keys: Vec<_> = signers.into_iter().map(|signer| signer.key).collect();
+                    print_keys(&keys, json)
+                }
             }
         })?;
         runtime.shutdown_background();
@@ -133,17 +142,18 @@ impl ReceiptCommand {
     }
 }
 
-fn key(config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
-    let key = PublicKey::read(&appliance::receipts_directory(config))?;
-    if as_json {
-        output::print_json(&json!({
-            "fingerprint": key.fingerprint(),
-            "identity": IDENTITY,
-            "namespace": NAMESPACE,
-            "allowed_signer": key.allowed_signer(),
-        }))?;
-    } else {
-        output::print(&format!("{}\n", key.allowed_signer()))?;
+fn print_keys(keys: &[PublicKey], as_json: bool) -> anyhow::Result<ExitCode> {
+    for key in keys {
+        if as_json {
+            output::print_json(&json!({
+                "fingerprint": key.fingerprint(),
+                "identity": IDENTITY,
+                "namespace": NAMESPACE,
+                "allowed_signer": key.allowed_signer(),
+            }))?;
+        } else {
+            output::print(&format!("{}\n", key.allowed_signer()))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -211,6 +221,8 @@ async fn find(store: &Store, of: &str) -> anyhow::Result<Receipt> {
 /// The archives on this machine.
 struct OnThisMachine {
     places: Places,
+    /// Whether the backup was taken in here; nothing of one whose line does not say so.
+    is_here: Option<bool>,
     own: Option<PublicKey>,
 }
 
@@ -220,7 +232,8 @@ impl Kept for OnThisMachine {
     }
 
     fn is_here(&self, key: &str) -> bool {
-        self.own.as_ref().is_some_and(|own| own.fingerprint() == key)
+        let is_own = || self.own.as_ref().is_some_and(|own| own.fingerprint() == key);
+        self.is_here.unwrap_or_else(is_own)
     }
 }
 
@@ -230,17 +243,20 @@ impl Verify {
             // Where this is refused, it is only less polite.
             let _ = rustix::process::setpriority_process(None, LOWEST_PRIORITY);
         }
-        let mut trusted = match &self.signers {
-            Some(path) => signers(path)?,
-            None => Vec::new(),
-        };
+        let mut signers = appliance::signers(config, store).await?;
+        if let Some(path) = &self.signers {
+            signers.extend(in_file(path)?);
+        }
         let own = match PublicKey::read(&appliance::receipts_directory(config)) {
-            Err(error) if trusted.is_empty() => return Err(error.into()),
+            Err(error) if signers.is_empty() => return Err(error.into()),
             own => own.ok(),
         };
-        trusted.extend(own.clone());
         let receipt = find(store, &self.of).await?;
-        let kept = OnThisMachine { places: Places::new(config.state_directory()), own };
+        let places = Places::new(config.state_directory());
+        let (line, here) = (store.backup(&receipt.upload).await?, places.identity()?);
+        let directory = line.and_then(|line| line.directory);
+        let is_here = directory.map(|directory| Some(directory) == here);
+        let kept = OnThisMachine { places, is_here, own };
         let bar = output::bar(0);
         let progress = |done, total| {
             bar.set_length(total);
@@ -248,7 +264,7 @@ impl Verify {
         };
         let examiner = Examiner {
             store,
-            trusted: &trusted,
+            signers: &signers,
             whole_chain: !self.alone,
             kept: &kept,
             progress: &progress,
@@ -281,14 +297,15 @@ impl Verify {
     }
 }
 
-fn signers(path: &Path) -> anyhow::Result<Vec<PublicKey>> {
+fn in_file(path: &Path) -> anyhow::Result<Vec<Signer>> {
     let text =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let keys = PublicKey::all_in(&text);
     if keys.is_empty() {
         bail!("there is no Ed25519 key in {}", path.display());
     }
-    Ok(keys)
+    let whose = format!("in {}", path.display());
+    Ok(keys.into_iter().map(|key| Signer { key, whose: whose.clone() }).collect())
 }
 
 fn describe(receipt: &Receipt, examined: &Examined) -> String {
@@ -300,6 +317,9 @@ fn describe(receipt: &Receipt, examined: &Examined) -> String {
     };
     for difference in &examined.differences {
         text.push_str(&format!("  {}\n", difference.sentence));
+    }
+    if let Some(SignedBy { key, whose }) = &examined.signed_by {
+        text.push_str(&format!("Signed by {key}: {whose}.\n"));
     }
     let archive = if examined.archive { "is as it was received" } else { "was not compared" };
     text.push_str(&format!(

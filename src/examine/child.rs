@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::{confine, pipe};
 use crate::{
     backup::examined::{Finding, MediumKind, Outcome},
-    store,
+    idle, store,
 };
 
 /// This program, also after an upgrade has put another in its place.
@@ -60,6 +60,22 @@ pub enum Error {
     /// The work is to end.
     #[error("the work was interrupted")]
     Stopped,
+}
+
+impl From<idle::Stopped> for Error {
+    fn from(_: idle::Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+impl idle::Trouble for Error {
+    fn is_stopped(&self) -> bool {
+        matches!(self, Self::Stopped)
+    }
+
+    fn is_away(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_away())
+    }
 }
 
 /// Where the bytes of a medium come from.

@@ -2,7 +2,8 @@
 //!
 //! Each is taken out into a file that has no name, checked as it comes out, decoded like any other, and
 //! gone. The same contents count once. What came of them stands on the backup's line, for there is
-//! nothing else to put it beside.
+//! nothing else to put it beside. Which mode a backup was stored in was not always noted: where none of
+//! its media are in the store, its archive is what has them.
 //!
 //! This module must never write what an archive holds where anybody could find it.
 
@@ -75,10 +76,10 @@ struct Taken {
 }
 
 impl Examination {
-    /// Examines the media of backups that were not unpacked, and whose archives are here.
+    /// Examines the media of backups that are in their archives alone, where those are here.
     pub(super) async fn shelved(&self) -> Result<(), Error> {
         for backup in self.store.shelved_to_examine(RULES).await? {
-            self.rest().await?;
+            self.idle.rest().await?;
             let Some(path) = (self.shelf.find)(&backup) else { continue };
             let keys = self.keys().await?;
             let limits = self.shelf.limits;
@@ -117,7 +118,7 @@ impl Examination {
         let media: Vec<EntryId> = archive.entries().map(|(id, _)| id).filter(may_be).collect();
         let (mut found, mut seen) = (Readability::default(), HashSet::new());
         for id in media {
-            self.rest().await?;
+            self.idle.rest().await?;
             let entry = archive.name(id).to_owned();
             let size = archive.entry(id).size_bytes();
             let room = files::free_bytes(&self.shelf.scratch).map_err(Error::File)?;
@@ -138,7 +139,7 @@ impl Examination {
             if records || !seen.insert(taken.id) {
                 continue;
             }
-            match self.decoder.examine(&taken.file, &self.stop).await?.outcome {
+            match self.decoder.examine(&taken.file, self.idle.stop()).await?.outcome {
                 Outcome::Readable { whole: true, .. } => found.readable += 1,
                 Outcome::Readable { whole: false, .. } => found.readable_in_part += 1,
                 Outcome::NotExamined { .. } => found.not_examined += 1,

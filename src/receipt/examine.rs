@@ -16,7 +16,7 @@ use serde::{
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::{
-    Digesting, Digests, PublicKey, Signature, Statement,
+    Digesting, Digests, Signature, Signer, Statement,
     statement::{Entry, FORMAT, VERSION},
 };
 use crate::{
@@ -77,9 +77,20 @@ impl Difference {
     }
 }
 
+/// By whom a receipt is signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SignedBy {
+    /// The fingerprint of the key.
+    pub key: String,
+    /// Whose it is, for people.
+    pub whose: String,
+}
+
 /// What was looked at, and what differs.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Examined {
+    /// By whom this receipt is signed, where that is accepted.
+    pub signed_by: Option<SignedBy>,
     /// Receipts of the chain, this one included.
     pub receipts: u64,
     /// Media that are in the store as they were received.
@@ -97,7 +108,7 @@ pub struct Examiner<'a> {
     /// The database.
     pub store: &'a Store,
     /// Whose receipts are accepted.
-    pub trusted: &'a [PublicKey],
+    pub signers: &'a [Signer],
     /// Whether the receipts before it are checked as well, back to the first. Else it only has to
     /// name the one that is right before it.
     pub whole_chain: bool,
@@ -117,8 +128,9 @@ impl Examiner<'_> {
             false => 0,
         };
 
-        let (statement, differences) = self.look::<Whole>(receipt).await?;
+        let Looked { statement, signed_by, differences } = self.look::<Whole>(receipt).await?;
         examined.receipts = 1;
+        examined.signed_by = signed_by;
         examined.differences = differences;
         let previous = statement.as_ref().map(|statement| statement.previous);
         let mut look = data::Look::new(self, statement.as_ref(), chain_bytes);
@@ -160,7 +172,8 @@ impl Examiner<'_> {
             let break_in_it = broken(newer, named, Some((older.number, older.id)));
             examined.differences.extend(break_in_it);
             // Its entries are of another backup.
-            let (statement, differences) = self.look::<Statement<IgnoredAny>>(&older).await?;
+            let looked = self.look::<Statement<IgnoredAny>>(&older).await?;
+            let Looked { statement, differences, .. } = looked;
             examined.receipts += 1;
             examined.differences.extend(differences);
             look.done(older.length_bytes);
@@ -175,7 +188,7 @@ impl Examiner<'_> {
     async fn look<S: Stated + 'static>(
         &self,
         receipt: &Receipt,
-    ) -> Result<(Option<S>, Vec<Difference>), store::Error> {
+    ) -> Result<Looked<S>, store::Error> {
         let number = receipt.number;
         let (digests, read) = match read::<S>(self.store, receipt).await {
             Ok(read) => read,
@@ -183,10 +196,11 @@ impl Examiner<'_> {
             Err(error) => {
                 let sentence =
                     format!("The statement of receipt {number} is gone: {}.", chain(&error));
-                return Ok((None, vec![Difference::new(Kind::Statement, sentence)]));
+                let differences = vec![Difference::new(Kind::Statement, sentence)];
+                return Ok(Looked { statement: None, signed_by: None, differences });
             }
         };
-        let mut differences = Vec::new();
+        let (mut differences, mut signed_by) = (Vec::new(), None);
         let mut differ = |kind, sentence| differences.push(Difference::new(kind, sentence));
         if digests.id != receipt.id {
             let sentence = format!(
@@ -205,15 +219,20 @@ impl Examiner<'_> {
                     format!("The signature of receipt {number} is bad: {error}."),
                 );
             }
-            Ok(signer) if !self.trusted.contains(&signer) => {
-                let sentence = format!(
-                    "Receipt {number} is signed by {}, which is none of the keys that are accepted \
-                     here.",
-                    signer.fingerprint()
-                );
-                differ(Kind::Signature, sentence);
-            }
-            Ok(_) => {}
+            Ok(key) => match self.signers.iter().find(|signer| signer.key == key) {
+                Some(signer) => {
+                    let whose = signer.whose.clone();
+                    signed_by = Some(SignedBy { key: key.fingerprint(), whose });
+                }
+                None => {
+                    let sentence = format!(
+                        "Receipt {number} is signed by {}, which is none of the keys that are \
+                         accepted here.",
+                        key.fingerprint()
+                    );
+                    differ(Kind::Signature, sentence);
+                }
+            },
         }
         match &read {
             Err(why) => {
@@ -225,8 +244,15 @@ impl Examiner<'_> {
                 }
             }
         }
-        Ok((read.ok(), differences))
+        Ok(Looked { statement: read.ok(), signed_by, differences })
     }
+}
+
+/// What was found of a receipt itself.
+struct Looked<S> {
+    statement: Option<S>,
+    signed_by: Option<SignedBy>,
+    differences: Vec<Difference>,
 }
 
 /// What is wrong between a receipt, which names `named` if that could be read, and the nearest

@@ -5,6 +5,8 @@
 //! receipts/signing_key.pub   for people, and for checking without the other
 //! ```
 //!
+//! Whose receipts are accepted, also once there is another key, [`super::signers`] knows.
+//!
 //! This module must never print the private half, and never replace a key that exists or did
 //! exist: whoever checks receipts knows it.
 
@@ -53,8 +55,8 @@ pub enum Error {
     /// Only its public half is there.
     #[error(
         "the signing key {} is gone, and its public half is still there: restore it from a backup; \
-         if there is none, move {FILE}.pub to a safe place, with which older receipts are checked, \
-         and a new key is made",
+         if there is none, rename {FILE}.pub to earlier.pub in the same directory, by which older \
+         receipts stay accepted; a new key is made at the next start",
         path.display()
     )]
     Gone {
@@ -91,7 +93,7 @@ impl SigningKey {
     /// The key in `directory`, made where there never was one.
     pub fn read_or_make(directory: &Path) -> Result<Self, Error> {
         let path = directory.join(FILE);
-        let public = path.with_extension("pub");
+        let public = public_path(directory);
         let make = |source: Box<dyn std::error::Error + Send + Sync>| Error::Make {
             path: path.clone(),
             source,
@@ -160,6 +162,11 @@ fn keyed(key: &[u8], message: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
+/// The file of the public half.
+pub(super) fn public_path(directory: &Path) -> PathBuf {
+    directory.join(FILE).with_extension("pub")
+}
+
 /// The public half of a key that signs receipts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey(ssh_key::PublicKey);
@@ -171,7 +178,7 @@ impl PublicKey {
 
     /// The public half of the key in `directory`.
     pub fn read(directory: &Path) -> Result<Self, Error> {
-        let path = directory.join(FILE).with_extension("pub");
+        let path = public_path(directory);
         match ssh_key::PublicKey::read_openssh_file(&path) {
             Ok(key) => Ok(Self::of(key.key_data().clone())),
             Err(ssh_key::Error::Io(io::ErrorKind::NotFound)) => Err(Error::NotYet { path }),
@@ -200,7 +207,8 @@ impl PublicKey {
         format!("{IDENTITY} namespaces=\"{NAMESPACE}\" {}", self.line())
     }
 
-    fn line(&self) -> String {
+    /// The key as a line.
+    pub fn line(&self) -> String {
         self.0.to_openssh().unwrap_or_default()
     }
 }

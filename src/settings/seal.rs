@@ -1,4 +1,5 @@
-//! Secrets at rest: sealed with a key that systemd hands over and the database never sees.
+//! Secrets at rest: sealed with a key that systemd hands over and the database never sees. Whoever has
+//! it can vouch for what is no secret, too.
 //!
 //! XChaCha20-Poly1305, with a random nonce each time and the name of the secret as associated data, so
 //! that one sealed secret cannot be put in another one's place. The key is derived from the secret
@@ -74,6 +75,7 @@ impl Mark {
 pub struct Seal {
     cipher: XChaCha20Poly1305,
     marks: Zeroizing<[u8; 32]>,
+    vouchers: Zeroizing<[u8; 32]>,
 }
 
 impl fmt::Debug for Seal {
@@ -90,7 +92,8 @@ impl Seal {
         };
         let key = Key::from(*derived("retention: settings, 1"));
         let cipher = XChaCha20Poly1305::new(&key);
-        Self { cipher, marks: derived("retention: marks in settings, 1") }
+        let marks = derived("retention: marks in settings, 1");
+        Self { cipher, marks, vouchers: derived("retention: vouchers, 1") }
     }
 
     /// Seals a secret as `what`.
@@ -120,6 +123,18 @@ impl Seal {
         let whole = keyed(&*self.marks, key.reveal().as_bytes());
         Mark(hex::encode(&whole[..MARK_BYTES]))
     }
+
+    /// What shows everybody who has the same key that one of them has said this.
+    pub fn vouch(&self, text: &str) -> String {
+        hex::encode(keyed(&*self.vouchers, text.as_bytes()))
+    }
+
+    /// Whether somebody who has the same key has said this.
+    pub fn vouches(&self, text: &str, voucher: &str) -> bool {
+        let mut mac = begun(&*self.vouchers);
+        mac.update(text.as_bytes());
+        hex::decode(voucher).is_ok_and(|voucher| mac.verify_slice(&voucher).is_ok())
+    }
 }
 
 /// Opens what was sealed as `what`, where there is something to open it with.
@@ -127,9 +142,12 @@ pub fn open(seal: Option<&Seal>, sealed: &Sealed, what: &'static str) -> Result<
     seal.ok_or(Error::NoKey)?.open(sealed, what)
 }
 
+fn begun(key: &[u8]) -> Hmac<Sha256> {
+    <Hmac<Sha256> as Mac>::new_from_slice(key).expect("HMAC takes keys of any length")
+}
+
 fn keyed(key: &[u8], text: &[u8]) -> [u8; 32] {
-    let mut mac =
-        <Hmac<Sha256> as Mac>::new_from_slice(key).expect("HMAC takes keys of any length");
+    let mut mac = begun(key);
     mac.update(text);
     mac.finalize().into_bytes().into()
 }
@@ -157,6 +175,17 @@ mod tests {
         }
         // The same secret never looks the same twice.
         assert_ne!(seal.close(&secret("Str0ng!Key"), "archive key").expect("sealed"), sealed);
+    }
+
+    #[test]
+    fn a_voucher_holds_for_its_text_and_its_key_alone() {
+        let (seal, other) = (Seal::new(&secret("one")), Seal::new(&secret("two")));
+        let voucher = seal.vouch("said");
+        assert!(seal.vouches("said", &voucher));
+        assert!(!seal.vouches("said so", &voucher) && !other.vouches("said", &voucher));
+        for damaged in ["", "00", "nonsense!", &voucher[2..]] {
+            assert!(!seal.vouches("said", damaged), "{damaged}");
+        }
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! Each part of it is looked at by itself, so that one look shows all that is wrong.
 //! This module must never change anything, not even what it could mend.
 
+mod connector;
 mod places;
+mod settings_key;
 
 use std::path::Path;
 
@@ -46,6 +48,8 @@ pub async fn all(path: &Path) -> Vec<Finding> {
     findings.extend(endpoint(&config));
     findings.push(certificate(&config));
     findings.extend(mongodb(&config).await);
+    findings.push(settings_key::look(&config).await);
+    findings.extend(connector::look(&config).await);
     let lines = findings.into_iter().map(|finding| {
         let line = key_of(finding.id).and_then(|key| file::line_of(&text, key));
         let line = finding.line.or(line).filter(|_| finding.todo.is_some());
@@ -79,6 +83,7 @@ fn key_of(id: &str) -> Option<&str> {
         "port of the portal" => "portal.listen",
         "MongoDB" => "mongodb.host",
         "replica set" => "mongodb.replica_set",
+        "connector" => "connector.url",
         id if id.contains(['.', '_']) => id,
         _ => return None,
     })

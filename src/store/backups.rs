@@ -75,7 +75,7 @@ pub struct Backup {
     pub archive_kept: Option<bool>,
     /// In which modes it was stored; nothing before, and of backups of older versions.
     pub modes: Option<Modes>,
-    /// How readable its media are, if it was not unpacked and they were examined.
+    /// How readable its media are in its archive, if they were examined there.
     pub readability: Option<Readability>,
     /// The marks of the Archive Keys that opened it, as far as there were any.
     pub archive_keys: Vec<Mark>,

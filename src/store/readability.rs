@@ -5,12 +5,12 @@
 
 use std::collections::HashMap;
 
-use bson::{Document, doc};
+use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
 
 use super::{
     Error, Store,
-    backups::{Backup, date, to_bson},
+    backups::{Backup, date, line, to_bson},
     media::{self, Medium},
     schema, whole,
 };
@@ -117,18 +117,54 @@ impl Store {
         Ok(())
     }
 
-    /// Backups that were not unpacked, and whose media were not examined by these rules: the newest
-    /// first, some at a time.
+    /// Backups whose media are in their archives alone and were not examined there by these rules:
+    /// the newest first, some at a time.
+    ///
+    /// Those are the ones that were not unpacked. Older versions did not note the mode: of theirs,
+    /// those that had media, of which the store has none.
     pub async fn shelved_to_examine(&self, rules: i32) -> Result<Vec<Backup>, Error> {
-        let wanted = doc! {
-            "state": State::Stored.as_str(),
-            "modes.online": false,
-            "readability.rules": { "$not": { "$gte": rules } },
+        let failed = "look for media to examine in archives";
+        let first = |from: &str, field: &str, found: &str| {
+            doc! { "$lookup": {
+                "from": from,
+                "let": { "job": "$job" },
+                "pipeline": [
+                    { "$match": { "$expr": { "$eq": [format!("${field}"), "$$job"] } } },
+                    { "$limit": 1 },
+                    { "$project": { "_id": 1 } },
+                ],
+                "as": found,
+            } }
         };
-        self.find_backups(wanted, doc! { "_id": -1 }, TOGETHER).await
+        let pipeline = [
+            doc! { "$match": {
+                "state": State::Stored.as_str(),
+                "readability.rules": { "$not": { "$gte": rules } },
+                "$or": [
+                    { "modes.online": false },
+                    {
+                        "modes": Bson::Null,
+                        "archive_kept": { "$ne": false },
+                        "progress.media": { "$gt": 0 },
+                    },
+                ],
+            } },
+            doc! { "$sort": { "_id": -1 } },
+            first(schema::MEDIA_FILES, "metadata.backup", "brought"),
+            first(schema::MEDIA_REPEATED, "backup", "repeated"),
+            doc! { "$match": { "$or": [
+                { "modes.online": false },
+                { "brought": { "$size": 0 }, "repeated": { "$size": 0 } },
+            ] } },
+            doc! { "$limit": TOGETHER },
+        ];
+        let found = self.collection(schema::BACKUPS).aggregate(pipeline).await;
+        let found = found.map_err(Error::database(failed))?;
+        let found: Vec<Document> = found.try_collect().await.map_err(Error::database(failed))?;
+        found.into_iter().map(line::read).collect()
     }
 
-    /// Writes down how readable the media of a backup are that was not unpacked.
+    /// Writes down how readable the media of a backup are in its archive.
     pub async fn note_readability(
         &self,
         upload: &UploadId,

@@ -38,6 +38,8 @@ pub(super) const MEDIA_CHUNKS: &str = "media.chunks";
 pub(super) const RECEIPT_FILES: &str = "receipts.files";
 /// GridFS: their statements.
 pub(super) const RECEIPT_CHUNKS: &str = "receipts.chunks";
+/// Keys that receipts were signed with.
+pub(super) const RECEIPT_KEYS: &str = "receipts.keys";
 /// Which backups hold media that another one brought.
 pub(super) const MEDIA_REPEATED: &str = "media.repeated";
 

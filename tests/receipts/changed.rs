@@ -133,7 +133,8 @@ async fn whatever_was_changed_by_hand_is_named_by_receipt_verify() -> Result<()>
     let (_, said) = verify(&world, &job(3))?;
     ensure!(said.contains("The signature of receipt 3 is bad"), "{said}");
 
-    // Another appliance's key.
+    // Another appliance's key, and nothing is known of the one before.
+    collection("receipts.keys").drop().await?;
     let other = world.directory().join("other");
     output(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&other))?;
     let own = world.state_directory().join("receipts/signing_key.pub");

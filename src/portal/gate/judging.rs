@@ -130,11 +130,16 @@ impl Gate {
     }
 }
 
-/// How readable the media of a backup are that was not unpacked; nothing of any other.
+/// How readable the media of a backup are in its archive; nothing of one that was unpacked.
 fn shelved(backup: &Backup) -> Option<Readability> {
-    if backup.modes.is_none_or(|modes| modes.online) {
-        return None;
+    let examined = backup.readability.clone();
+    match backup.modes {
+        Some(modes) if modes.online => None,
+        Some(_) => {
+            let media = backup.progress.media;
+            Some(examined.unwrap_or(Readability { waiting: media, ..Readability::default() }))
+        }
+        // Of older versions: its media were looked at in the archive only where the store has none.
+        None => examined,
     }
-    let waiting = Readability { waiting: backup.progress.media, ..Readability::default() };
-    Some(backup.readability.clone().unwrap_or(waiting))
 }

@@ -313,8 +313,7 @@ fn objection(new: &NewDatabase) -> Option<String> {
     if new.host.is_empty() || new.host.len() > 1024 || new.host.contains(['/', '@', '?']) {
         return Some("The Host is HOST:PORT, or several with commas between them.".to_owned());
     }
-    let name = &new.target_db;
-    if name.is_empty() || name.len() > 63 || name.contains(['/', '\\', '.', ' ', '"', '$', '\0']) {
+    if !Mongodb::accepts_name(&new.target_db) {
         return Some("The TargetDB is not a name that MongoDB accepts.".to_owned());
     }
     if !new.user.is_empty() && new.auth_db.is_empty() {

@@ -24,7 +24,8 @@ pub trait Kept {
     /// The archive of an upload, if it is on this machine.
     fn find(&self, file: &str, upload: &UploadId) -> Option<PathBuf>;
 
-    /// Whether this machine is the one that a receipt by the key with this fingerprint speaks of.
+    /// Whether this machine is the one that keeps what a receipt speaks of, which is signed by the key
+    /// with this fingerprint.
     fn is_here(&self, key: &str) -> bool;
 }
 

@@ -85,7 +85,7 @@ struct Line {
     deletion: Option<DeletionLine>,
 }
 
-/// How readable the media of a backup are that was not unpacked, as it is written.
+/// How readable the media of a backup are in its archive, as it is written.
 #[derive(Serialize, Deserialize)]
 struct ReadabilityLine {
     rules: i32,
