@@ -20,7 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An appliance that holds a backup, an administrator's browser, and the backup's page.
 async fn stored(sample: &Sample) -> Result<(World, Browser, String)> {
-    let mut world = World::start(Options::default()).await?;
+    stored_in(Options::default(), sample).await
+}
+
+/// The same in a world of its own kind.
+async fn stored_in(options: Options, sample: &Sample) -> Result<(World, Browser, String)> {
+    let mut world = World::start(options).await?;
     world.upload(&archives::write(world.directory(), 1, &sample.bytes()?)?).await?;
     let backup = world.wait_state(&job(1), State::Stored, PATIENCE).await?;
     let path = format!("/retention/backups/{}", backup.get_str("_id")?);
@@ -148,6 +153,30 @@ async fn what_is_not_safe_is_not_deleted_until_an_administrator_takes_responsibi
     ensure!(event.get_str("detail")?.contains("It was a thumbnail."), "{event}");
     ensure!(browser.submit(&delete, &press).await?.status == 303);
     shows(&mut browser, &path, &["Deleting data..."]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_in_an_archive_on_one_of_two_data_nodes_is_not_safe_until_that_is_accepted()
+-> Result<()> {
+    let sections = "[modes]\nonline = false\n".to_owned();
+    let options = Options { members: 3, sections, ..Options::default() };
+    let (world, mut browser, path) = stored_in(options, &Sample::new(10)).await?;
+    let parts = ["Not yet", "Stored on 1 of 2. It was stored with Offline mode alone"];
+    shows(&mut browser, &path, &parts).await?;
+    shows(&mut browser, "/retention/backups", &["Not yet", "Stored on 1 of 2, archive kept"])
+        .await?;
+    let log = browser.get("/retention/log.json").await?.body;
+    ensure!(log.contains(r#""stored_on_nodes":1,"data_nodes":2"#), "{log}");
+    let (delete, password) = (format!("{path}/delete"), Options::default().admin_password);
+    let refused = browser.submit(&delete, &[("password", &*password)]).await?;
+    ensure!(refused.body.contains("It is not safe"), "{refused:?}");
+
+    let taken = [("point", "copied"), ("reason", "A copy lies in the vault.")];
+    ensure!(browser.submit(&format!("{path}/responsibility"), &taken).await?.status == 303);
+    shows(&mut browser, &path, &["Safe to delete", "A copy lies in the vault.", "Accepted"])
+        .await?;
+    ensure!(audited(&world, "responsibility-taken").await? == 1);
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

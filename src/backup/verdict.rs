@@ -3,8 +3,9 @@
 //! After *Delete from maaiiconnect* ours is the only copy. So each point below has to hold, and each
 //! answer is computed from facts that somebody has just looked up; what could not be looked up does
 //! not hold. Pure: facts in, verdict out. An administrator may take responsibility for a finding
-//! with a reason, and for nothing else: nobody can say that a backup is on two machines when it is
-//! on one.
+//! with a reason, and for nothing that we have still to do: nobody can say that a backup is on two
+//! machines when it is on one. That one is all there will be, as with Offline mode alone, can be
+//! accepted.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -68,12 +69,6 @@ impl Point {
             Self::Receipt => "There is a signed receipt",
         }
     }
-
-    /// Whether an administrator may take responsibility for it. What the sender got wrong will not
-    /// become right by waiting; what we have not done will.
-    pub fn may_be_overridden(self) -> bool {
-        matches!(self, Self::Parsed | Self::Resolved | Self::Readable)
-    }
 }
 
 /// Whether a point holds.
@@ -99,6 +94,9 @@ pub struct Judged {
     pub answer: Answer,
     /// Why, in a sentence or two.
     pub sentence: String,
+    /// Whether an administrator may take responsibility for it as it is now. What the sender got
+    /// wrong will not become right by waiting; what we have not done will.
+    pub may_be_overridden: bool,
 }
 
 /// Whether the archive is where it has to be.
@@ -150,16 +148,32 @@ pub struct Facts<'a> {
     pub findings: &'a Findings,
     /// Where the archive is.
     pub kept: Kept,
+    /// Whether its records and media are in the database as well, and so on every data node; not
+    /// known of some that older versions stored.
+    pub unpacked: Option<bool>,
     /// What came of the last check against the receipt; nothing before the first.
     pub verified: Option<&'a Verified>,
     /// Which media can be read; nothing where that cannot be found out.
     pub readability: Option<&'a Readability>,
-    /// Who has it; nothing where that cannot be found out.
+    /// Who has everything of the database; nothing where that cannot be found out.
     pub nodes: Option<Nodes>,
     /// The number of its receipt.
     pub receipt: Option<u64>,
     /// For what an administrator takes responsibility.
     pub overrides: &'a [Override],
+}
+
+impl Facts<'_> {
+    /// The data nodes that have everything of the backup. Of one that was not unpacked only its line
+    /// in the log replicates: then it is the one node that keeps the archive.
+    pub fn nodes_with_all(&self) -> Option<Nodes> {
+        let nodes = self.nodes?;
+        if self.unpacked == Some(true) {
+            return Some(nodes);
+        }
+        let has_archive = matches!(self.kept, Kept::Here | Kept::Elsewhere { .. });
+        Some(Nodes { have_it: nodes.have_it.min(has_archive.into()), ..nodes })
+    }
 }
 
 /// The verdict.
@@ -176,18 +190,19 @@ impl Verdict {
     /// Judges a backup.
     pub fn of(facts: &Facts<'_>) -> Self {
         let judge = |point| {
-            let (answer, sentence) = answer(point, facts);
+            let Found { answer, sentence, acceptable } = find(point, facts);
             let word = facts.overrides.iter().rev().find(|word| word.point == point);
             match word {
-                Some(word) if answer == Answer::No && point.may_be_overridden() => Judged {
+                Some(word) if acceptable => Judged {
                     point,
                     answer: Answer::Overridden,
                     sentence: format!(
                         "{sentence} {} takes responsibility: {}",
                         word.by, word.reason
                     ),
+                    may_be_overridden: false,
                 },
-                _ => Judged { point, answer, sentence },
+                _ => Judged { point, answer, sentence, may_be_overridden: acceptable },
             }
         };
         Self { points: Point::ALL.into_iter().map(judge).collect() }
@@ -213,18 +228,50 @@ impl Verdict {
         self.points.iter().filter(|judged| matches!(judged.answer, Answer::No | Answer::Pending))
     }
 
+    /// Whether an administrator may take responsibility for a point as it is now.
+    pub fn may_be_overridden(&self, point: Point) -> bool {
+        self.points.iter().any(|judged| judged.point == point && judged.may_be_overridden)
+    }
+
     /// The verdict in a line.
     pub fn words(&self) -> &'static str {
         if self.is_safe() { Condition::Safe.words() } else { Condition::NotYet.words() }
     }
 }
 
-fn answer(point: Point, facts: &Facts<'_>) -> (Answer, String) {
-    if facts.state != State::Stored {
-        return match facts.state {
-            State::Rejected => (Answer::No, "The upload was rejected.".into()),
-            _ => (Answer::Pending, "It is not stored yet.".into()),
-        };
+/// What is found at a point, before anybody's word.
+struct Found {
+    answer: Answer,
+    sentence: String,
+    /// Whether somebody may take responsibility for it.
+    acceptable: bool,
+}
+
+impl Found {
+    fn yes(sentence: impl Into<String>) -> Self {
+        Self { answer: Answer::Yes, sentence: sentence.into(), acceptable: false }
+    }
+
+    fn pending(sentence: impl Into<String>) -> Self {
+        Self { answer: Answer::Pending, sentence: sentence.into(), acceptable: false }
+    }
+
+    /// What nobody can take responsibility for.
+    fn no(sentence: impl Into<String>) -> Self {
+        Self { answer: Answer::No, sentence: sentence.into(), acceptable: false }
+    }
+
+    /// What will not become right by waiting.
+    fn lasting(sentence: impl Into<String>) -> Self {
+        Self { acceptable: true, ..Self::no(sentence) }
+    }
+}
+
+fn find(point: Point, facts: &Facts<'_>) -> Found {
+    match facts.state {
+        State::Stored => {}
+        State::Rejected => return Found::no("The upload was rejected."),
+        _ => return Found::pending("It is not stored yet."),
     }
     match point {
         Point::Intact => intact(facts),
@@ -232,54 +279,50 @@ fn answer(point: Point, facts: &Facts<'_>) -> (Answer, String) {
         Point::Parsed => parsed(facts),
         Point::Resolved => resolved(facts),
         Point::Readable => readable(facts),
-        Point::Copied => copied(facts.nodes),
+        Point::Copied => copied(facts),
         Point::Receipt => match facts.receipt {
-            Some(number) => (Answer::Yes, format!("Receipt {number} is signed.")),
-            None => (Answer::Pending, "It has no receipt yet.".into()),
+            Some(number) => Found::yes(format!("Receipt {number} is signed.")),
+            None => Found::pending("It has no receipt yet."),
         },
     }
 }
 
-fn intact(facts: &Facts<'_>) -> (Answer, String) {
+fn intact(facts: &Facts<'_>) -> Found {
     if let Some(found) = facts.verified.filter(|found| !found.is_ok()) {
-        return (Answer::No, found.sentence());
+        return Found::no(found.sentence());
     }
     let entries = facts.progress.entries_total;
     let checked = format!("All {entries} entries passed their checksums");
     match facts.kept {
-        Kept::Here => (Answer::Yes, format!("{checked}, and the archive is kept.")),
+        Kept::Here => Found::yes(format!("{checked}, and the archive is kept.")),
         Kept::Removed => {
-            (Answer::Yes, format!("{checked}; the archive was removed once all was stored."))
+            Found::yes(format!("{checked}; the archive was removed once all was stored."))
         }
         Kept::Elsewhere { unpacked: true } => {
-            (Answer::Yes, format!("{checked}, and another node keeps the archive."))
+            Found::yes(format!("{checked}, and another node keeps the archive."))
         }
-        Kept::Elsewhere { unpacked: false } => {
-            let sentence = "The archive is the only copy here, and another node keeps it. See there \
-                            whether it is.";
-            (Answer::No, sentence.to_owned())
-        }
-        Kept::Missing => {
-            let sentence = "The archive should be kept and is not there. Upload it again: it is \
-                            put back in its place.";
-            (Answer::No, sentence.to_owned())
-        }
+        Kept::Elsewhere { unpacked: false } => Found::no(
+            "The archive is the only copy here, and another node keeps it. See there whether it is.",
+        ),
+        Kept::Missing => Found::no(
+            "The archive should be kept and is not there. Upload it again: it is put back in its \
+             place.",
+        ),
     }
 }
 
-fn opened(facts: &Facts<'_>) -> (Answer, String) {
+fn opened(facts: &Facts<'_>) -> Found {
     let open = facts.findings.count(FindingKind::Unencrypted);
-    let sentence = match open {
+    Found::yes(match open {
         0 => "Every entry was encrypted, and opened.".to_owned(),
         _ => format!("Every entry was opened. {}", FindingKind::Unencrypted.sentence(open)),
-    };
-    (Answer::Yes, sentence)
+    })
 }
 
-fn parsed(facts: &Facts<'_>) -> (Answer, String) {
+fn parsed(facts: &Facts<'_>) -> Found {
     let count = facts.findings.count(FindingKind::NotJson);
     if count > 0 {
-        return (Answer::No, FindingKind::NotJson.sentence(count));
+        return Found::lasting(FindingKind::NotJson.sentence(count));
     }
     let mut sentence = format!("{} records were read.", facts.progress.records_total());
     for kind in [FindingKind::KeptAsText, FindingKind::UnknownDataset] {
@@ -289,10 +332,10 @@ fn parsed(facts: &Facts<'_>) -> (Answer, String) {
             sentence.push_str(&kind.sentence(count));
         }
     }
-    (Answer::Yes, sentence)
+    Found::yes(sentence)
 }
 
-fn resolved(facts: &Facts<'_>) -> (Answer, String) {
+fn resolved(facts: &Facts<'_>) -> Found {
     let sentences: Vec<String> = [FindingKind::MissingMedium, FindingKind::SizeDiffers]
         .into_iter()
         .map(|kind| (kind, facts.findings.count(kind)))
@@ -300,33 +343,30 @@ fn resolved(facts: &Facts<'_>) -> (Answer, String) {
         .map(|(kind, count)| kind.sentence(count))
         .collect();
     if sentences.is_empty() {
-        (Answer::Yes, "Every file that a record names is there, in its size.".into())
+        Found::yes("Every file that a record names is there, in its size.")
     } else {
-        (Answer::No, sentences.join(" "))
+        Found::lasting(sentences.join(" "))
     }
 }
 
-fn readable(facts: &Facts<'_>) -> (Answer, String) {
+fn readable(facts: &Facts<'_>) -> Found {
     let Some(found) = facts.readability else {
-        return (Answer::No, "It cannot be found out which files can be read.".into());
+        return Found::no("It cannot be found out which files can be read.");
     };
     if found.total() == 0 && facts.progress.media > 0 {
-        let sentence = "The files were not looked at, and it is not known in which mode this was \
-                        stored.";
-        return (Answer::No, sentence.into());
+        return Found::lasting(
+            "The files were not looked at, and it is not known in which mode this was stored.",
+        );
     }
     if found.waiting > 0 {
-        let done = found.total() - found.waiting;
-        return (
-            Answer::Pending,
-            format!("{done} of {} files were looked at so far.", found.total()),
-        );
+        let (done, total) = (found.total() - found.waiting, found.total());
+        return Found::pending(format!("{done} of {total} files were looked at so far."));
     }
     if found.damaged > 0 {
         // Names of files may tell of people; whoever may see them finds them with the media.
         let damaged = found.damaged;
         let files = if damaged == 1 { "file" } else { "files" };
-        return (Answer::No, format!("{damaged} {files} cannot be played or shown."));
+        return Found::lasting(format!("{damaged} {files} cannot be played or shown."));
     }
     let mut sentence = match found.readable + found.readable_in_part {
         0 => "There are no pictures, sounds or documents to be read.".to_owned(),
@@ -340,20 +380,28 @@ fn readable(facts: &Facts<'_>) -> (Answer, String) {
         let kinds = found.not_examined;
         sentence.push_str(&format!(" {kinds} are of kinds that are not decoded, such as text."));
     }
-    (Answer::Yes, sentence)
+    Found::yes(sentence)
 }
 
-fn copied(nodes: Option<Nodes>) -> (Answer, String) {
-    match nodes {
-        None => (Answer::No, "It cannot be found out which data nodes have it.".into()),
-        Some(Nodes { have_it, all }) if have_it >= all && all > 0 => {
-            (Answer::Yes, format!("Stored on {have_it} of {all}."))
-        }
-        Some(Nodes { have_it, all }) => {
-            let sentence =
-                format!("Stored on {have_it} of {all}. The others follow by themselves.");
-            (Answer::Pending, sentence)
-        }
+fn copied(facts: &Facts<'_>) -> Found {
+    let Some(Nodes { have_it, all }) = facts.nodes_with_all() else {
+        return Found::no("It cannot be found out which data nodes have it.");
+    };
+    let stored = format!("Stored on {have_it} of {all}.");
+    match facts.unpacked {
+        _ if have_it >= all && all > 0 => Found::yes(stored),
+        Some(true) => Found::pending(format!("{stored} The others follow by themselves.")),
+        // Whether the archive is there at all, is asked elsewhere.
+        _ if have_it == 0 => Found::no(stored),
+        Some(false) => Found::lasting(format!(
+            "{stored} It was stored with Offline mode alone, so its archive lies on the disk of one \
+             node and nowhere else. Turn Online mode on, and the backups that come from then on are \
+             on every data node; that this one is not, an administrator can accept."
+        )),
+        None => Found::lasting(format!(
+            "{stored} It is not known in which modes it was stored: it may be in its archive alone, \
+             on the disk of one node. An administrator can accept that."
+        )),
     }
 }
 

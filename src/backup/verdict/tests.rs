@@ -9,6 +9,7 @@ struct Case {
     state: State,
     findings: Findings,
     kept: Kept,
+    unpacked: Option<bool>,
     verified: Option<Verified>,
     readability: Option<Readability>,
     nodes: Option<Nodes>,
@@ -22,6 +23,7 @@ impl Case {
             state: State::Stored,
             findings: Findings::default(),
             kept: Kept::Here,
+            unpacked: Some(true),
             verified: Some(Verified::new(Timestamp::UNIX_EPOCH, [])),
             readability: Some(Readability { readable: 3, ..Readability::default() }),
             nodes: Some(Nodes { have_it: 2, all: 2 }),
@@ -36,6 +38,7 @@ impl Case {
             progress: &Progress::default(),
             findings: &self.findings,
             kept: self.kept,
+            unpacked: self.unpacked,
             verified: self.verified.as_ref(),
             readability: self.readability.as_ref(),
             nodes: self.nodes,
@@ -148,4 +151,53 @@ fn an_archive_that_another_node_keeps_is_no_trouble_where_all_of_it_is_in_the_da
     assert!(case.verdict().is_safe());
     let case = Case { kept: Kept::Elsewhere { unpacked: false }, ..Case::good() };
     assert!(!case.verdict().is_safe());
+}
+
+#[test]
+fn what_only_its_archive_has_is_on_one_data_node_however_far_the_log_replicates() {
+    let on = |have_it, all| Some(Nodes { have_it, all });
+    let elsewhere = Kept::Elsewhere { unpacked: false };
+    for (unpacked, kept, nodes, answer, words) in [
+        (Some(false), Kept::Here, on(1, 1), Answer::Yes, "Stored on 1 of 1."),
+        (
+            Some(false),
+            Kept::Here,
+            on(2, 2),
+            Answer::No,
+            "Stored on 1 of 2. It was stored with Offline",
+        ),
+        (Some(false), Kept::Here, on(3, 3), Answer::No, "Stored on 1 of 3."),
+        (Some(false), elsewhere, on(2, 2), Answer::No, "Stored on 1 of 2."),
+        (Some(false), Kept::Missing, on(1, 1), Answer::No, "Stored on 0 of 1."),
+        (None, Kept::Here, on(1, 1), Answer::Yes, "Stored on 1 of 1."),
+        (None, Kept::Here, on(2, 2), Answer::No, "not known in which modes"),
+        (Some(true), Kept::Here, on(2, 2), Answer::Yes, "Stored on 2 of 2."),
+        (Some(true), Kept::Removed, on(2, 2), Answer::Yes, "Stored on 2 of 2."),
+        (
+            Some(true),
+            Kept::Removed,
+            on(1, 2),
+            Answer::Pending,
+            "Stored on 1 of 2. The others follow",
+        ),
+    ] {
+        let case = Case { unpacked, kept, nodes, ..Case::good() };
+        let verdict = case.verdict();
+        let copied = &verdict.points()[5];
+        assert_eq!(copied.answer, answer, "{copied:?}");
+        assert!(copied.sentence.contains(words), "{copied:?}");
+    }
+}
+
+#[test]
+fn that_an_archive_is_on_one_node_can_be_accepted_and_that_others_lag_cannot() {
+    let shelved = Case { unpacked: Some(false), ..Case::good() };
+    let lagging = Case { nodes: Some(Nodes { have_it: 1, all: 2 }), ..Case::good() };
+    let unknown = Case { nodes: None, unpacked: Some(false), ..Case::good() };
+    for (mut case, may) in [(shelved, true), (lagging, false), (unknown, false)] {
+        assert_eq!(case.verdict().points()[5].may_be_overridden, may);
+        assert!(!case.verdict().is_safe());
+        case.overrides = vec![word(Point::Copied)];
+        assert_eq!(case.verdict().is_safe(), may, "{:?}", case.verdict());
+    }
 }

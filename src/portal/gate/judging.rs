@@ -114,17 +114,19 @@ impl Gate {
     ) -> Looked {
         let kept = self.watched.archives.look(backup);
         let readability = readability.map(|unpacked| shelved(backup).unwrap_or(unpacked));
-        let verdict = Verdict::of(&Facts {
+        let facts = Facts {
             state: backup.state,
             progress: &backup.progress,
             findings: &backup.findings,
             kept,
+            unpacked: backup.is_unpacked(),
             verified: backup.verified.as_ref(),
             readability: readability.as_ref(),
             nodes,
             receipt: receipt.as_ref().map(|receipt| receipt.number),
             overrides: &backup.overrides,
-        });
+        };
+        let (verdict, nodes) = (Verdict::of(&facts), facts.nodes_with_all());
         let readability = readability.unwrap_or_default();
         Looked { verdict, readability, kept, nodes, receipt }
     }

@@ -118,10 +118,13 @@ impl Administrator {
         point: Point,
         reason: String,
     ) -> Result<(), Error> {
-        if !point.may_be_overridden() {
-            return Err(Error::Input("Nobody can take responsibility for this.".into()));
-        }
         let backup = self.stored(id).await?;
+        let verdict = self.who.judge(&backup).await?.verdict;
+        if !verdict.may_be_overridden(point) {
+            return Err(Error::Input(
+                "Nobody can take responsibility for this as it is now.".into(),
+            ));
+        }
         let (by, at) = (self.who.account().name.clone(), request.now());
         let said = format!("{}: {reason}", point.title());
         let event = Event::by(&by, at, What::Responsibility, Some(said.clone()));

@@ -99,9 +99,7 @@ impl Shown {
                 tone,
                 answer,
                 sentence: judged.sentence.clone(),
-                may_override: may_override
-                    && judged.answer == Answer::No
-                    && judged.point.may_be_overridden(),
+                may_override: may_override && judged.may_be_overridden,
             }
         });
         Self { safe: verdict.is_safe(), words: verdict.words(), points: points.collect() }
