@@ -180,6 +180,36 @@ async fn what_lies_in_an_archive_on_one_of_two_data_nodes_is_not_safe_until_that
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_another_upload_contradicts_is_not_safe_until_somebody_settles_it()
+-> Result<()> {
+    let (mut world, mut browser, path) = stored(&Sample::new(10)).await?;
+    shows(&mut browser, &path, &["Safe to delete"]).await?;
+    let first = std::fs::read(world.directory().join(archives::name(1)))?;
+    world.upload(&archives::write(world.directory(), 1, &Sample::new(11).bytes()?)?).await?;
+    let other = world.wait_state(&job(1), State::Rejected, PATIENCE).await?;
+    let parts = ["Not yet", "Another upload of this job, backup_acme_"];
+    shows(&mut browser, &path, &parts).await?;
+    shows(&mut browser, "/retention/backups", &parts).await?;
+    let (delete, password) = (format!("{path}/delete"), Options::default().admin_password);
+    let press = [("password", &*password)];
+    let refused = browser.submit(&delete, &press).await?;
+    ensure!(refused.body.contains("It is not safe"), "{refused:?}");
+    // Nobody can pass it over where it is not seen.
+    let word = [("point", "intact"), ("reason", "It will be fine.")];
+    ensure!(browser.submit(&format!("{path}/responsibility"), &word).await?.status == 400);
+
+    let known = format!("/retention/backups/{}/acknowledgement", other.get_str("_id")?);
+    ensure!(browser.submit(&known, &[("reason", "It was a test.")]).await?.status == 303);
+    shows(&mut browser, &path, &["Safe to delete"]).await?;
+
+    // Another one counts anew, until the bytes that are stored come again.
+    world.upload(&archives::write(world.directory(), 1, &Sample::new(12).bytes()?)?).await?;
+    comes_to_show(&browser, &path, "Another upload of this job").await?;
+    world.upload(&archives::write(world.directory(), 1, &first)?).await?;
+    comes_to_show(&browser, &path, "Safe to delete").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_archive_that_should_be_kept_and_is_gone_stands_in_the_way_until_it_is_back()
 -> Result<()> {
     let (world, mut browser, path) = stored(&Sample::new(10)).await?;

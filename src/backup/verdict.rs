@@ -16,7 +16,8 @@ use super::{Condition, FindingKind, Findings, Progress, Readability, State, Veri
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Point {
-    /// The archive came complete and intact, and is kept where it has to be.
+    /// The archive came complete and intact, no other upload contradicts it, and it is kept where it
+    /// has to be.
     Intact,
     /// Every entry was opened with a known key.
     Opened,
@@ -124,6 +125,44 @@ pub struct Nodes {
     pub all: u32,
 }
 
+/// Uploads of the same job with other contents that nobody has settled: neither acknowledged, nor
+/// followed by another upload of what is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflicts {
+    /// How many there are.
+    pub uploads: u64,
+    /// The file name of the newest.
+    pub file: String,
+    /// When that one arrived.
+    pub arrived: Timestamp,
+}
+
+impl Conflicts {
+    fn sentence(&self) -> String {
+        let Self { uploads, file, arrived } = self;
+        let arrived = arrived.strftime("%Y-%m-%d %H:%M:%S UTC");
+        let (what, whom) = match uploads {
+            0 | 1 => (
+                format!(
+                    "Another upload of this job, {file} of {arrived}, has other contents and was"
+                ),
+                "it",
+            ),
+            _ => (
+                format!(
+                    "{uploads} other uploads of this job, the last {file} of {arrived}, have other \
+                     contents and were"
+                ),
+                "each of them",
+            ),
+        };
+        format!(
+            "{what} rejected. Find out which is right: if it is this one, acknowledge the rejection of \
+             {whom}, with a reason."
+        )
+    }
+}
+
 /// An administrator's word for a point that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Override {
@@ -146,6 +185,8 @@ pub struct Facts<'a> {
     pub progress: &'a Progress,
     /// What was remarkable.
     pub findings: &'a Findings,
+    /// Other uploads of its job that contradict it.
+    pub conflicts: Option<&'a Conflicts>,
     /// Where the archive is.
     pub kept: Kept,
     /// Whether its records and media are in the database as well, and so on every data node; not
@@ -288,8 +329,12 @@ fn find(point: Point, facts: &Facts<'_>) -> Found {
 }
 
 fn intact(facts: &Facts<'_>) -> Found {
-    if let Some(found) = facts.verified.filter(|found| !found.is_ok()) {
-        return Found::no(found.sentence());
+    let differs = facts.verified.filter(|found| !found.is_ok()).map(Verified::sentence);
+    // Which of two archives of one job is the right one, nothing in either of them tells.
+    let contradicted = facts.conflicts.map(Conflicts::sentence);
+    let wrong: Vec<String> = differs.into_iter().chain(contradicted).collect();
+    if !wrong.is_empty() {
+        return Found::no(wrong.join(" "));
     }
     let entries = facts.progress.entries_total;
     let checked = format!("All {entries} entries passed their checksums");

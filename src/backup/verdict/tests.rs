@@ -8,6 +8,7 @@ use super::{
 struct Case {
     state: State,
     findings: Findings,
+    conflicts: Option<Conflicts>,
     kept: Kept,
     unpacked: Option<bool>,
     verified: Option<Verified>,
@@ -22,6 +23,7 @@ impl Case {
         Self {
             state: State::Stored,
             findings: Findings::default(),
+            conflicts: None,
             kept: Kept::Here,
             unpacked: Some(true),
             verified: Some(Verified::new(Timestamp::UNIX_EPOCH, [])),
@@ -37,6 +39,7 @@ impl Case {
             state: self.state,
             progress: &Progress::default(),
             findings: &self.findings,
+            conflicts: self.conflicts.as_ref(),
             kept: self.kept,
             unpacked: self.unpacked,
             verified: self.verified.as_ref(),
@@ -66,7 +69,10 @@ fn each_point_alone_stands_in_the_way() {
     let waiting = Readability { waiting: 1, ..Readability::default() };
     let differs = Differs { what: "medium".into(), sentence: "a.png was changed.".into() };
     let differs = Some(Verified::new(Timestamp::UNIX_EPOCH, [differs]));
+    let conflicts =
+        || Some(Conflicts { uploads: 1, file: "b.zip".into(), arrived: Timestamp::UNIX_EPOCH });
     let table: Vec<(Point, Answer, Case)> = vec![
+        (Point::Intact, No, Case { conflicts: conflicts(), ..Case::good() }),
         (Point::Intact, No, Case { verified: differs, ..Case::good() }),
         (Point::Intact, No, Case { kept: Kept::Missing, ..Case::good() }),
         (Point::Intact, No, Case { kept: Kept::Elsewhere { unpacked: false }, ..Case::good() }),
@@ -199,5 +205,23 @@ fn that_an_archive_is_on_one_node_can_be_accepted_and_that_others_lag_cannot() {
         assert!(!case.verdict().is_safe());
         case.overrides = vec![word(Point::Copied)];
         assert_eq!(case.verdict().is_safe(), may, "{:?}", case.verdict());
+    }
+}
+
+#[test]
+fn an_upload_that_contradicts_is_named_and_nobody_can_pass_it_over() {
+    for (uploads, words) in [
+        (1, "Another upload of this job, b.zip of 1970-01-01 00:00:00 UTC, has other contents"),
+        (3, "3 other uploads of this job, the last b.zip of 1970"),
+    ] {
+        let file = "b.zip".to_owned();
+        let conflicts = Some(Conflicts { uploads, file, arrived: Timestamp::UNIX_EPOCH });
+        let overrides = Point::ALL.into_iter().map(word).collect();
+        let case = Case { conflicts, overrides, ..Case::good() };
+        let verdict = case.verdict();
+        let intact = &verdict.points()[0];
+        assert!(intact.sentence.contains(words), "{intact:?}");
+        assert!(intact.sentence.contains("acknowledge the rejection"), "{intact:?}");
+        assert!(!verdict.is_safe() && !intact.may_be_overridden);
     }
 }
