@@ -38,7 +38,7 @@ use shelved::Shelf;
 use crate::{
     backup::{
         Examined, JobId, MediumId, UploadId,
-        examined::{Finding, MediumKind, Outcome, RULES},
+        examined::{self, Finding, MediumKind, Outcome, RULES},
     },
     cause::chain,
     store::{self, Store, media::Medium},
@@ -149,6 +149,11 @@ impl Examination {
             Err(Error::Store(store::Error::Unreadable { why, .. })) => {
                 let why = format!("what is stored of it is not whole: {why}");
                 Ok(Finding { kind: MediumKind::Unknown, outcome: Outcome::Damaged { why } })
+            }
+            Ok(Finding { kind, outcome: outcome @ Outcome::NotExamined { .. } })
+                if examined::says_so(&medium.entry) || self.store.says_so(&medium.id).await? =>
+            {
+                Ok(Finding { kind, outcome: outcome.of_what_says_so() })
             }
             other => other,
         }

@@ -5,7 +5,10 @@ use std::{fs, path::Path, process::Command, time::Duration};
 use anyhow::{Context, Result, ensure};
 use flate2::{Compression, write::ZlibEncoder};
 use mongodb::bson::{Document, doc};
-use retention::backup::{JobId, Readability, State, examined::RULES};
+use retention::backup::{
+    JobId, Readability, State,
+    examined::{MediumKind, RULES},
+};
 
 use crate::{
     archives::{self, Sample},
@@ -82,7 +85,7 @@ fn a_decoder_that_eats_memory_ends_and_that_is_an_outcome() -> Result<()> {
     fs::write(&path, bomb()?)?;
     let (code, lines) = examine(&[&path])?;
     let said = lines.first().context("an outcome")?;
-    ensure!(code == Some(0) && said["outcome"] == "not-examined", "{code:?} {said}");
+    ensure!(code == Some(0) && said["outcome"] == "not-decoded", "{code:?} {said}");
     let why = said["why"].as_str().unwrap_or_default();
     ensure!(why.contains("more than 256 MiB of memory") && said["kind"] == "pdf", "{said}");
     Ok(())
@@ -127,6 +130,46 @@ async fn a_damaged_picture_in_a_backup_is_found_and_shown() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_to_be_decoded_and_was_not_stands_in_the_way_however_it_is_known() -> Result<()> {
+    let mut world = World::start(Options::default()).await?;
+    let records = r#"[{"_id":"f9","fileID":"scan","fileName":"scan","mimeType":"application/pdf",
+        "path":"data-retention/room1/scan","size":3}]"#;
+    let heic = b"\0\0\0\x18ftypheic\0\0\0\0heicmif1".to_vec();
+    let sample = Sample::new(3)
+        .with("file-management/more.json", records)
+        .with("data-retention/room1/shot.bin", heic)
+        .with("data-retention/room1/photo.jpg", "404 Not Found")
+        .with("data-retention/room1/empty.wav", "")
+        .with("data-retention/room1/scan", b"\x01\x02\x03".to_vec())
+        .with("data-retention/room1/other", b"\x03\x02\x01".to_vec());
+    let found = examined(&mut world, 1, &sample).await?;
+    let kinds = [(MediumKind::Heif, 1), (MediumKind::Text, 1), (MediumKind::Unknown, 2)];
+    ensure!(found.not_decoded == kinds.into() && found.not_examined == 4, "{found:?}");
+    let named: Vec<&str> = found.examples.iter().map(|medium| &*medium.entry).collect();
+    ensure!(named.len() == 4 && named.iter().any(|it| it.ends_with("photo.jpg")), "{named:?}");
+
+    let mut browser = Browser::new(&world)?;
+    browser.sign_in("Admin", &Options::default().admin_password).await?;
+    let page = browser.get(&format!("/retention/backups/{}", archives::job(1))).await?.body;
+    for words in [
+        "Not yet",
+        "4 files were not decoded to the end",
+        "HEIF or AVIF picture (1), text (1), unknown kind of file (2)",
+        "4 not decoded, 4 not examined",
+        "but any text is readable",
+    ] {
+        ensure!(page.contains(words), "{words} is not in {page}");
+    }
+
+    // The same bytes in a later backup, under a name that says what they have to be.
+    let again = Sample::new(3).with("data-retention/room2/film.MP4", b"\x03\x02\x01".to_vec());
+    let found = examined(&mut world, 2, &again).await?;
+    ensure!(found.not_decoded == [(MediumKind::Unknown, 1)].into(), "{found:?}");
+    ensure!(found.examples[0].entry.ends_with("film.MP4"), "{found:?}");
+    Ok(())
+}
+
 /// Has a backup stored and its media examined; how readable they are.
 async fn examined(world: &mut World, number: u32, sample: &Sample) -> Result<Readability> {
     let file = archives::write(world.directory(), number, &sample.bytes()?)?;
@@ -155,11 +198,13 @@ async fn with_offline_mode_alone_media_are_decoded_out_of_their_archive() -> Res
         .with("data-retention/room1/photo.jpg", photo.clone())
         .with("data-retention/room2/the-same.jpg", photo);
     let damaged = Sample::new(3).with("data-retention/room1/broken.jpg", broken);
+    let empty = Sample::new(3).with("data-retention/room1/empty.wav", "");
     let mut browser = Browser::new(&world)?;
     browser.sign_in("Admin", &Options::default().admin_password).await?;
     for (number, sample, parts) in [
         (1, sound, &["1 readable, 3 not examined", "Safe to delete"][..]),
         (2, damaged, &["1 damaged, 3 not examined", "broken.jpg", "1 file cannot be played"]),
+        (3, empty, &["1 not decoded, 3 not examined", "empty.wav", "unknown kind of file (1)"]),
     ] {
         let file = archives::write(world.directory(), number, &sample.bytes()?)?;
         world.upload(&file).await?;

@@ -407,25 +407,61 @@ fn readable(facts: &Facts<'_>) -> Found {
         let (done, total) = (found.total() - found.waiting, found.total());
         return Found::pending(format!("{done} of {total} files were looked at so far."));
     }
-    if found.damaged > 0 {
-        // Names of files may tell of people; whoever may see them finds them with the media.
-        let damaged = found.damaged;
-        let files = if damaged == 1 { "file" } else { "files" };
-        return Found::lasting(format!("{damaged} {files} cannot be played or shown."));
+    let wrong: Vec<String> = [cannot_be_shown(found.damaged), not_decoded(found)]
+        .into_iter()
+        .filter(|sentence| !sentence.is_empty())
+        .collect();
+    if !wrong.is_empty() {
+        return Found::lasting(wrong.join(" "));
     }
-    let mut sentence = match found.readable + found.readable_in_part {
-        0 => "There are no pictures, sounds or documents to be read.".to_owned(),
-        whole => format!("{whole} files were decoded to their end."),
-    };
+    let mut parts = Vec::new();
+    if found.readable > 0 {
+        let files = files_were(found.readable);
+        parts.push(format!("{files} decoded to the end, or held against checksums."));
+    }
+    // How far a format can be read here, `examine::decode` says, and why no further.
     if found.readable_in_part > 0 {
-        let part = found.readable_in_part;
-        sentence.push_str(&format!(" Of {part} of them a part cannot be decoded here."));
+        let files = files_were(found.readable_in_part);
+        parts.push(format!("{files} read to the end, but not all of it can be decoded here."));
     }
     if found.not_examined > 0 {
-        let kinds = found.not_examined;
-        sentence.push_str(&format!(" {kinds} are of kinds that are not decoded, such as text."));
+        let files = files_were(found.not_examined);
+        parts.push(format!("{files} of kinds that cannot be decoded, such as text."));
     }
-    Found::yes(sentence)
+    if parts.is_empty() {
+        parts.push("There are no pictures, sounds or documents to be read.".to_owned());
+    }
+    Found::yes(parts.join(" "))
+}
+
+/// Names of files may tell of people; whoever may see them finds them with the media.
+fn cannot_be_shown(damaged: u64) -> String {
+    match damaged {
+        0 => String::new(),
+        _ => format!("{} cannot be played or shown.", files(damaged)),
+    }
+}
+
+fn not_decoded(found: &Readability) -> String {
+    let all = found.not_decoded();
+    if all == 0 {
+        return String::new();
+    }
+    let kinds: Vec<String> =
+        found.not_decoded.iter().map(|(kind, count)| format!("{kind} ({count})")).collect();
+    format!(
+        "{} not decoded to the end, as pictures, sound, video and PDF have to be: {}.",
+        files_were(all),
+        kinds.join(", ")
+    )
+}
+
+fn files_were(count: u64) -> String {
+    format!("{} {}", files(count), if count == 1 { "was" } else { "were" })
+}
+
+fn files(count: u64) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
 fn copied(facts: &Facts<'_>) -> Found {

@@ -2,7 +2,7 @@
 //! makes an outcome of whatever becomes of it.
 //!
 //! Nothing here looks into a medium. Whatever the process does, it cannot hurt: what it says is
-//! bounded, and how it ends is only ever a reason why a medium was not examined.
+//! bounded, and how it ends is only ever a reason why a medium was not decoded.
 
 use std::{
     future::Future,
@@ -117,7 +117,7 @@ impl Decoder {
         let status = child.wait().await.map_err(Error::Speak)?;
         let outcome = match outcome {
             Some(outcome) => outcome,
-            None => Outcome::NotExamined { why: why(status, source.length_bytes())? },
+            None => Outcome::NotDecoded { why: why(status, source.length_bytes())? },
         };
         Ok(Finding { kind, outcome })
     }
@@ -219,7 +219,7 @@ fn why(status: ExitStatus, length_bytes: u64) -> Result<String, Error> {
         Some(signal) => format!("the decoder was ended by {signal}"),
         None => "the decoder gave up".to_owned(),
     };
-    Ok(format!("cannot be examined: {what}"))
+    Ok(format!("it cannot be decoded: {what}"))
 }
 
 #[cfg(test)]

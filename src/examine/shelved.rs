@@ -26,7 +26,7 @@ use crate::{
     archive::{Archive, EntryId, KeyRing, Limits},
     backup::{
         MediumId, Readability,
-        examined::{DamagedMedium, NAMED, Outcome, RULES},
+        examined::{self, DamagedMedium, Finding, NAMED, Outcome, RULES},
     },
     cause::chain,
     config::{Secret, Secrets},
@@ -130,7 +130,8 @@ impl Examination {
             let taken = match blocking(move || Ok(opened.take_out(id, &scratch))).await? {
                 Ok(taken) => taken,
                 Err(error) => {
-                    damaged(&mut found, entry, chain(&error));
+                    found.damaged += 1;
+                    name(&mut found, entry, chain(&error));
                     continue;
                 }
             };
@@ -138,11 +139,20 @@ impl Examination {
             if records || !seen.insert(taken.id) {
                 continue;
             }
-            match self.decoder.examine(&taken.file, &self.stop).await?.outcome {
+            let Finding { kind, outcome } = self.decoder.examine(&taken.file, &self.stop).await?;
+            let says_so = examined::says_so(&entry);
+            match if says_so { outcome.of_what_says_so() } else { outcome } {
                 Outcome::Readable { whole: true, .. } => found.readable += 1,
                 Outcome::Readable { whole: false, .. } => found.readable_in_part += 1,
                 Outcome::NotExamined { .. } => found.not_examined += 1,
-                Outcome::Damaged { why } => damaged(&mut found, entry, why),
+                Outcome::NotDecoded { why } => {
+                    *found.not_decoded.entry(kind).or_default() += 1;
+                    name(&mut found, entry, why);
+                }
+                Outcome::Damaged { why } => {
+                    found.damaged += 1;
+                    name(&mut found, entry, why);
+                }
             }
         }
         Ok(found)
@@ -193,8 +203,8 @@ fn nameless(scratch: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-fn damaged(found: &mut Readability, entry: String, why: String) {
-    found.damaged += 1;
+/// Names a medium that is damaged or was not decoded.
+fn name(found: &mut Readability, entry: String, why: String) {
     if found.examples.len() < NAMED {
         found.examples.push(DamagedMedium { entry, why });
     }

@@ -1,7 +1,10 @@
 //! Verdicts as tables of facts and answers.
 
 use super::{
-    super::{examined::DamagedMedium, verified::Differs},
+    super::{
+        examined::{DamagedMedium, MediumKind},
+        verified::Differs,
+    },
     *,
 };
 
@@ -67,6 +70,8 @@ fn each_point_alone_stands_in_the_way() {
     let medium = DamagedMedium { entry: "a.png".into(), why: "It is cut off.".into() };
     let damaged = Readability { damaged: 1, examples: vec![medium], ..Readability::default() };
     let waiting = Readability { waiting: 1, ..Readability::default() };
+    let kinds = [(MediumKind::Heif, 1), (MediumKind::Text, 2)].into();
+    let not_decoded = Readability { readable: 1, not_decoded: kinds, ..Readability::default() };
     let differs = Differs { what: "medium".into(), sentence: "a.png was changed.".into() };
     let differs = Some(Verified::new(Timestamp::UNIX_EPOCH, [differs]));
     let conflicts =
@@ -81,6 +86,7 @@ fn each_point_alone_stands_in_the_way() {
         (Point::Resolved, No, Case::good().found(FindingKind::SizeDiffers)),
         (Point::Readable, No, Case { readability: None, ..Case::good() }),
         (Point::Readable, No, Case { readability: Some(damaged), ..Case::good() }),
+        (Point::Readable, No, Case { readability: Some(not_decoded), ..Case::good() }),
         (Point::Readable, Pending, Case { readability: Some(waiting), ..Case::good() }),
         (Point::Copied, No, Case { nodes: None, ..Case::good() }),
         (
@@ -223,5 +229,37 @@ fn an_upload_that_contradicts_is_named_and_nobody_can_pass_it_over() {
         assert!(intact.sentence.contains(words), "{intact:?}");
         assert!(intact.sentence.contains("acknowledge the rejection"), "{intact:?}");
         assert!(!verdict.is_safe() && !intact.may_be_overridden);
+    }
+}
+
+#[test]
+fn how_far_files_were_read_is_said_of_each_kind_apart() {
+    let kinds = || [(MediumKind::Heif, 1), (MediumKind::Text, 2)].into();
+    for (found, sentence) in [
+        (
+            Readability {
+                readable: 2,
+                readable_in_part: 1,
+                not_examined: 3,
+                ..Readability::default()
+            },
+            "2 files were decoded to the end, or held against checksums. 1 file was read to the end, \
+             but not all of it can be decoded here. 3 files were of kinds that cannot be decoded, such \
+             as text.",
+        ),
+        (
+            Readability { readable: 5, not_decoded: kinds(), ..Readability::default() },
+            "3 files were not decoded to the end, as pictures, sound, video and PDF have to be: HEIF \
+             or AVIF picture (1), text (2).",
+        ),
+        (
+            Readability { damaged: 1, not_decoded: kinds(), ..Readability::default() },
+            "1 file cannot be played or shown. 3 files were not decoded to the end, as pictures, \
+             sound, video and PDF have to be: HEIF or AVIF picture (1), text (2).",
+        ),
+        (Readability::default(), "There are no pictures, sounds or documents to be read."),
+    ] {
+        let case = Case { readability: Some(found), ..Case::good() };
+        assert_eq!(case.verdict().points()[4].sentence, sentence);
     }
 }

@@ -151,7 +151,10 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         readable: readable(&readability),
         damaged_more: match damaged.len() {
             0 => 0,
-            named => readability.damaged.saturating_sub(named as u64),
+            named => {
+                let all = readability.damaged + readability.not_decoded();
+                all.saturating_sub(named as u64)
+            }
         },
         damaged,
         has_siblings: !siblings.is_empty(),
@@ -211,6 +214,7 @@ fn readable(found: &Readability) -> String {
         (found.readable, "readable"),
         (found.readable_in_part, "readable as far as can be decoded here"),
         (found.damaged, "damaged"),
+        (found.not_decoded(), "not decoded"),
         (found.not_examined, "not examined"),
         (found.waiting, "still being examined"),
     ];
