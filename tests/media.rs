@@ -13,10 +13,12 @@ use retention::backup::{
 use crate::{
     archives::{self, Sample},
     browser::Browser,
-    world::{self, Options, World, until},
+    world::{self, Options, World, disks::Ballast, until},
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+const MIB: u64 = 1 << 20;
 
 fn fixture(name: &str) -> Result<Vec<u8>> {
     let media = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/media");
@@ -226,4 +228,40 @@ async fn with_offline_mode_alone_media_are_decoded_out_of_their_archive() -> Res
     let left = fs::read_dir(world.state_directory().join("examining"))?.count();
     ensure!(left == 0, "{left} files are left where media are taken out");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_of_ours_that_is_full_is_never_noted_as_a_fault_of_a_medium() -> Result<()> {
+    let options = Options {
+        state_disk_bytes: Some(1200 * MIB),
+        sections: format!("[modes]\nonline = false\n[health]\nreserve_bytes = {MIB}\n"),
+        ..Options::default()
+    };
+    let mut world = World::start(options).await?;
+    // Less than stays free when a medium is taken out.
+    let ballast = Ballast::leaving(&world.state_directory(), 1000 * MIB)?;
+    let sample = Sample::new(3).with("data-retention/room1/photo.jpg", fixture("baseline.jpg")?);
+    let file = archives::write(world.directory(), 1, &sample.bytes()?)?;
+    world.upload(&file).await?;
+    let job = archives::job(1);
+    world.wait_state(&job, State::Stored, PATIENCE).await?;
+    let log = world.directory().join("logs/daemon.log");
+    until("there is no room to take a medium out", || async {
+        Ok(fs::read_to_string(&log)?.contains("there is no room to take a medium"))
+    })
+    .await?;
+    let line = world.backup(&job).await?.context("it is in the log")?;
+    ensure!(!line.contains_key("readability"), "{line}");
+    let mut browser = Browser::new(&world)?;
+    browser.sign_in("Admin", &Options::default().admin_password).await?;
+    let path = format!("/retention/backups/{job}");
+    let page = browser.get(&path).await?.body;
+    ensure!(page.contains("0 of 4 files were looked at so far"), "{page}");
+
+    drop(ballast);
+    until("its media are examined", || {
+        let (mut browser, path) = (browser.clone(), path.clone());
+        async move { Ok(browser.get(&path).await?.body.contains("1 readable, 3 not examined")) }
+    })
+    .await
 }

@@ -54,6 +54,23 @@ pub enum Error {
     /// The same, from a file.
     #[error("cannot read the file")]
     File(#[source] io::Error),
+    /// The media in an archive cannot be had.
+    #[error("cannot examine the media in {file}")]
+    Archive {
+        /// The archive's name.
+        file: String,
+        /// Why.
+        source: Box<Self>,
+    },
+    /// There is no room to take a medium out of its archive.
+    #[error("there is no room to take a medium of {needed_bytes} bytes out of its archive")]
+    NoRoom {
+        /// How large it is.
+        needed_bytes: u64,
+    },
+    /// A medium cannot be taken out of its archive, which was whole when it was stored.
+    #[error("cannot take a medium out of its archive")]
+    TakeOut(#[source] crate::archive::Error),
     /// The Archive Keys cannot be had.
     #[error("the Archive Keys cannot be used: {0}")]
     Keys(String),
