@@ -7,6 +7,8 @@
 //! machines when it is on one. That one is all there will be, as with Offline mode alone, can be
 //! accepted.
 
+use std::{collections::BTreeMap, fmt};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -95,9 +97,37 @@ pub struct Judged {
     pub answer: Answer,
     /// Why, in a sentence or two.
     pub sentence: String,
-    /// Whether an administrator may take responsibility for it as it is now. What the sender got
-    /// wrong will not become right by waiting; what we have not done will.
-    pub may_be_overridden: bool,
+    /// What an administrator may take responsibility for as it is now. What the sender got wrong will
+    /// not become right by waiting; what we have not done will.
+    pub acceptable: Option<Tally>,
+}
+
+/// What does not hold at a point, counted by kind: what an administrator takes responsibility for,
+/// and no more than that.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally(BTreeMap<String, u64>);
+
+impl Tally {
+    fn of<K: Into<String>>(counts: impl IntoIterator<Item = (K, u64)>) -> Self {
+        let counts = counts.into_iter().filter(|(_, count)| *count > 0);
+        Self(counts.map(|(kind, count)| (kind.into(), count)).collect())
+    }
+
+    /// Whether all of another is in it.
+    fn covers(&self, other: &Self) -> bool {
+        let count = |kind| self.0.get(kind).copied().unwrap_or(0);
+        other.0.iter().all(|(kind, wrong)| count(kind) >= *wrong)
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (kind, count)) in self.0.iter().enumerate() {
+            let joint = if place == 0 { "" } else { ", " };
+            write!(f, "{joint}{kind}: {count}")?;
+        }
+        Ok(())
+    }
 }
 
 /// Whether the archive is where it has to be.
@@ -168,12 +198,26 @@ impl Conflicts {
 pub struct Override {
     /// The point.
     pub point: Point,
+    /// What was accepted; older versions did not note it.
+    pub accepted: Option<Tally>,
     /// Why it is all right.
     pub reason: String,
     /// The account.
     pub by: String,
     /// When.
     pub at: Timestamp,
+}
+
+impl Override {
+    /// Whether it was given for all that does not hold now.
+    fn holds(&self, wrong: &Tally) -> bool {
+        match &self.accepted {
+            Some(accepted) => accepted.covers(wrong),
+            // What was found while it was stored is today as it was then. Anything else may have
+            // grown since.
+            None => matches!(self.point, Point::Parsed | Point::Resolved),
+        }
+    }
 }
 
 /// All that a verdict is made from.
@@ -232,18 +276,23 @@ impl Verdict {
     pub fn of(facts: &Facts<'_>) -> Self {
         let judge = |point| {
             let Found { answer, sentence, acceptable } = find(point, facts);
-            let word = facts.overrides.iter().rev().find(|word| word.point == point);
-            match word {
-                Some(word) if acceptable => Judged {
+            let Some(wrong) = acceptable else {
+                return Judged { point, answer, sentence, acceptable: None };
+            };
+            let mut words = facts.overrides.iter().rev().filter(|word| word.point == point);
+            let newest = words.clone().next();
+            match (words.find(|word| word.holds(&wrong)), newest) {
+                (Some(Override { by, reason, .. }), _) => Judged {
                     point,
                     answer: Answer::Overridden,
-                    sentence: format!(
-                        "{sentence} {} takes responsibility: {}",
-                        word.by, word.reason
-                    ),
-                    may_be_overridden: false,
+                    sentence: format!("{sentence} {by} takes responsibility: {reason}"),
+                    acceptable: None,
                 },
-                _ => Judged { point, answer, sentence, may_be_overridden: acceptable },
+                (None, Some(Override { by, .. })) => {
+                    let sentence = format!("{sentence} That is not what {by} has accepted before.");
+                    Judged { point, answer, sentence, acceptable: Some(wrong) }
+                }
+                (None, None) => Judged { point, answer, sentence, acceptable: Some(wrong) },
             }
         };
         Self { points: Point::ALL.into_iter().map(judge).collect() }
@@ -269,9 +318,9 @@ impl Verdict {
         self.points.iter().filter(|judged| matches!(judged.answer, Answer::No | Answer::Pending))
     }
 
-    /// Whether an administrator may take responsibility for a point as it is now.
-    pub fn may_be_overridden(&self, point: Point) -> bool {
-        self.points.iter().any(|judged| judged.point == point && judged.may_be_overridden)
+    /// A point with its answer.
+    pub fn point(&self, point: Point) -> Option<&Judged> {
+        self.points.iter().find(|judged| judged.point == point)
     }
 
     /// The verdict in a line.
@@ -284,27 +333,27 @@ impl Verdict {
 struct Found {
     answer: Answer,
     sentence: String,
-    /// Whether somebody may take responsibility for it.
-    acceptable: bool,
+    /// What somebody may take responsibility for.
+    acceptable: Option<Tally>,
 }
 
 impl Found {
     fn yes(sentence: impl Into<String>) -> Self {
-        Self { answer: Answer::Yes, sentence: sentence.into(), acceptable: false }
+        Self { answer: Answer::Yes, sentence: sentence.into(), acceptable: None }
     }
 
     fn pending(sentence: impl Into<String>) -> Self {
-        Self { answer: Answer::Pending, sentence: sentence.into(), acceptable: false }
+        Self { answer: Answer::Pending, sentence: sentence.into(), acceptable: None }
     }
 
     /// What nobody can take responsibility for.
     fn no(sentence: impl Into<String>) -> Self {
-        Self { answer: Answer::No, sentence: sentence.into(), acceptable: false }
+        Self { answer: Answer::No, sentence: sentence.into(), acceptable: None }
     }
 
     /// What will not become right by waiting.
-    fn lasting(sentence: impl Into<String>) -> Self {
-        Self { acceptable: true, ..Self::no(sentence) }
+    fn lasting(sentence: impl Into<String>, wrong: Tally) -> Self {
+        Self { acceptable: Some(wrong), ..Self::no(sentence) }
     }
 }
 
@@ -367,7 +416,8 @@ fn opened(facts: &Facts<'_>) -> Found {
 fn parsed(facts: &Facts<'_>) -> Found {
     let count = facts.findings.count(FindingKind::NotJson);
     if count > 0 {
-        return Found::lasting(FindingKind::NotJson.sentence(count));
+        let kind = FindingKind::NotJson;
+        return Found::lasting(kind.sentence(count), Tally::of([(kind.as_str(), count)]));
     }
     let mut sentence = format!("{} records were read.", facts.progress.records_total());
     for kind in [FindingKind::KeptAsText, FindingKind::UnknownDataset] {
@@ -381,16 +431,15 @@ fn parsed(facts: &Facts<'_>) -> Found {
 }
 
 fn resolved(facts: &Facts<'_>) -> Found {
-    let sentences: Vec<String> = [FindingKind::MissingMedium, FindingKind::SizeDiffers]
-        .into_iter()
-        .map(|kind| (kind, facts.findings.count(kind)))
-        .filter(|(_, count)| *count > 0)
-        .map(|(kind, count)| kind.sentence(count))
-        .collect();
+    let kinds = [FindingKind::MissingMedium, FindingKind::SizeDiffers];
+    let counts = kinds.map(|kind| (kind, facts.findings.count(kind)));
+    let wrong = counts.into_iter().filter(|(_, count)| *count > 0);
+    let sentences: Vec<String> = wrong.map(|(kind, count)| kind.sentence(count)).collect();
     if sentences.is_empty() {
         Found::yes("Every file that a record names is there, in its size.")
     } else {
-        Found::lasting(sentences.join(" "))
+        let counts = counts.map(|(kind, count)| (kind.as_str(), count));
+        Found::lasting(sentences.join(" "), Tally::of(counts))
     }
 }
 
@@ -401,6 +450,7 @@ fn readable(facts: &Facts<'_>) -> Found {
     if found.total() == 0 && facts.progress.media > 0 {
         return Found::lasting(
             "The files were not looked at, and it is not known in which mode this was stored.",
+            Tally::of([("not looked at", facts.progress.media)]),
         );
     }
     if found.waiting > 0 {
@@ -412,7 +462,10 @@ fn readable(facts: &Facts<'_>) -> Found {
         .filter(|sentence| !sentence.is_empty())
         .collect();
     if !wrong.is_empty() {
-        return Found::lasting(wrong.join(" "));
+        let kinds = found.not_decoded.iter();
+        let kinds = kinds.map(|(kind, count)| (format!("not decoded, {kind}"), *count));
+        let tally = Tally::of(kinds.chain([("damaged".to_owned(), found.damaged)]));
+        return Found::lasting(wrong.join(" "), tally);
     }
     let mut parts = Vec::new();
     if found.readable > 0 {
@@ -469,20 +522,27 @@ fn copied(facts: &Facts<'_>) -> Found {
         return Found::no("It cannot be found out which data nodes have it.");
     };
     let stored = format!("Stored on {have_it} of {all}.");
+    let without = || Tally::of([("nodes without it", u64::from(all - have_it))]);
     match facts.unpacked {
         _ if have_it >= all && all > 0 => Found::yes(stored),
         Some(true) => Found::pending(format!("{stored} The others follow by themselves.")),
         // Whether the archive is there at all, is asked elsewhere.
         _ if have_it == 0 => Found::no(stored),
-        Some(false) => Found::lasting(format!(
-            "{stored} It was stored with Offline mode alone, so its archive lies on the disk of one \
-             node and nowhere else. Turn Online mode on, and the backups that come from then on are \
-             on every data node; that this one is not, an administrator can accept."
-        )),
-        None => Found::lasting(format!(
-            "{stored} It is not known in which modes it was stored: it may be in its archive alone, \
-             on the disk of one node. An administrator can accept that."
-        )),
+        Some(false) => Found::lasting(
+            format!(
+                "{stored} It was stored with Offline mode alone, so its archive lies on the disk of \
+                 one node and nowhere else. Turn Online mode on, and the backups that come from then \
+                 on are on every data node; that this one is not, an administrator can accept."
+            ),
+            without(),
+        ),
+        None => Found::lasting(
+            format!(
+                "{stored} It is not known in which modes it was stored: it may be in its archive \
+                 alone, on the disk of one node. An administrator can accept that."
+            ),
+            without(),
+        ),
     }
 }
 

@@ -59,9 +59,16 @@ impl Case {
     }
 }
 
-fn word(point: Point) -> Override {
+fn word(point: Point, accepted: Option<Tally>) -> Override {
     let (reason, by) = ("They are thumbnails.".into(), "Admin".into());
-    Override { point, reason, by, at: Timestamp::UNIX_EPOCH }
+    Override { point, accepted, reason, by, at: Timestamp::UNIX_EPOCH }
+}
+
+/// A word for each point, each for more than there can be.
+fn every_word() -> Vec<Override> {
+    let kinds = ["missing-medium", "size-differs", "not-json", "damaged", "nodes without it"];
+    let all = Tally::of(kinds.map(|kind| (kind, 1_000_000)));
+    Point::ALL.into_iter().map(|point| word(point, Some(all.clone()))).collect()
 }
 
 #[test]
@@ -127,7 +134,7 @@ fn what_is_remarkable_and_harmless_is_told_and_stands_in_nobodys_way() {
 fn what_is_not_stored_is_never_safe() {
     for state in State::ALL.into_iter().filter(|state| *state != State::Stored) {
         let mut case = Case { state, ..Case::good() };
-        case.overrides = Point::ALL.into_iter().map(word).collect();
+        case.overrides = every_word();
         let verdict = case.verdict();
         assert!(!verdict.is_safe(), "{state}: {verdict:?}");
     }
@@ -137,9 +144,9 @@ fn what_is_not_stored_is_never_safe() {
 fn responsibility_can_be_taken_for_findings_alone() {
     let missing = || Case::good().found(FindingKind::MissingMedium);
     let mut case = missing();
-    case.overrides = vec![word(Point::Parsed)];
+    case.overrides = vec![word(Point::Parsed, None)];
     assert!(!case.verdict().is_safe(), "a word for another point");
-    case.overrides = vec![word(Point::Resolved)];
+    case.overrides = vec![word(Point::Resolved, None)];
     let verdict = case.verdict();
     assert!(verdict.is_safe());
     let said = &verdict.points()[3];
@@ -152,7 +159,7 @@ fn responsibility_can_be_taken_for_findings_alone() {
         Case { receipt: None, ..missing() },
         Case { kept: Kept::Missing, ..missing() },
     ] {
-        case.overrides = Point::ALL.into_iter().map(word).collect();
+        case.overrides = every_word();
         assert!(!case.verdict().is_safe(), "{:?}", case.verdict());
     }
 }
@@ -207,9 +214,9 @@ fn that_an_archive_is_on_one_node_can_be_accepted_and_that_others_lag_cannot() {
     let lagging = Case { nodes: Some(Nodes { have_it: 1, all: 2 }), ..Case::good() };
     let unknown = Case { nodes: None, unpacked: Some(false), ..Case::good() };
     for (mut case, may) in [(shelved, true), (lagging, false), (unknown, false)] {
-        assert_eq!(case.verdict().points()[5].may_be_overridden, may);
+        assert_eq!(case.verdict().points()[5].acceptable.is_some(), may);
         assert!(!case.verdict().is_safe());
-        case.overrides = vec![word(Point::Copied)];
+        case.overrides = every_word();
         assert_eq!(case.verdict().is_safe(), may, "{:?}", case.verdict());
     }
 }
@@ -222,13 +229,13 @@ fn an_upload_that_contradicts_is_named_and_nobody_can_pass_it_over() {
     ] {
         let file = "b.zip".to_owned();
         let conflicts = Some(Conflicts { uploads, file, arrived: Timestamp::UNIX_EPOCH });
-        let overrides = Point::ALL.into_iter().map(word).collect();
+        let overrides = every_word();
         let case = Case { conflicts, overrides, ..Case::good() };
         let verdict = case.verdict();
         let intact = &verdict.points()[0];
         assert!(intact.sentence.contains(words), "{intact:?}");
         assert!(intact.sentence.contains("acknowledge the rejection"), "{intact:?}");
-        assert!(!verdict.is_safe() && !intact.may_be_overridden);
+        assert!(!verdict.is_safe() && intact.acceptable.is_none());
     }
 }
 
@@ -261,5 +268,53 @@ fn how_far_files_were_read_is_said_of_each_kind_apart() {
     ] {
         let case = Case { readability: Some(found), ..Case::good() };
         assert_eq!(case.verdict().points()[4].sentence, sentence);
+    }
+}
+
+#[test]
+fn a_word_holds_for_what_was_accepted_and_for_nothing_worse() {
+    let damaged = |damaged| Case {
+        readability: Some(Readability { readable: 9, damaged, ..Readability::default() }),
+        ..Case::good()
+    };
+    let accepted = |case: &Case| case.verdict().points()[4].acceptable.clone();
+    let two = accepted(&damaged(2)).expect("it can be accepted");
+    for (found, safe) in [(1, true), (2, true), (3, false)] {
+        let case =
+            Case { overrides: vec![word(Point::Readable, Some(two.clone()))], ..damaged(found) };
+        assert_eq!(case.verdict().is_safe(), safe, "{found}");
+        // What has grown can be accepted anew.
+        assert_eq!(accepted(&case).is_some(), !safe);
+    }
+    let case = Case { overrides: vec![word(Point::Readable, Some(two))], ..damaged(3) };
+    let said = case.verdict().points()[4].sentence.clone();
+    assert!(said.ends_with("That is not what Admin has accepted before."), "{said}");
+
+    // Another kind of trouble is more trouble.
+    let kinds = [(MediumKind::Heif, 1)].into();
+    let other = Readability { not_decoded: kinds, ..Readability::default() };
+    let case = Case { readability: Some(other), overrides: every_word(), ..Case::good() };
+    assert!(!case.verdict().is_safe());
+}
+
+#[test]
+fn a_word_that_does_not_say_for_what_it_is_holds_where_nothing_can_have_grown() {
+    let readability = Some(Readability { damaged: 1, ..Readability::default() });
+    for (point, case, safe) in [
+        (Point::Parsed, Case::good().found(FindingKind::NotJson), true),
+        (Point::Resolved, Case::good().found(FindingKind::SizeDiffers), true),
+        (Point::Readable, Case { readability, ..Case::good() }, false),
+        (Point::Copied, Case { unpacked: Some(false), ..Case::good() }, false),
+    ] {
+        let case = Case { overrides: vec![word(point, None)], ..case };
+        assert_eq!(case.verdict().is_safe(), safe, "{point:?}");
+    }
+}
+
+#[test]
+fn nobody_accepts_what_holds_or_is_still_to_come() {
+    let waiting = Some(Readability { waiting: 1, ..Readability::default() });
+    for case in [Case::good(), Case { readability: waiting, ..Case::good() }] {
+        assert!(case.verdict().points().iter().all(|judged| judged.acceptable.is_none()));
     }
 }

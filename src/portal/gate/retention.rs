@@ -14,7 +14,7 @@ use crate::{
         Acknowledged, State, UploadId,
         history::{Event, What},
         retention::{Deletion, Status, Step},
-        verdict::{Override, Point},
+        verdict::{Judged, Override, Point},
     },
     config::Secret,
     portal::{errors::Error, request::Request},
@@ -110,27 +110,33 @@ impl Administrator {
         self.change(request, &backup.upload, Status::Deleting, deletion, said).await
     }
 
-    /// Takes responsibility for a point of the verdict that does not hold.
+    /// Takes responsibility for a point of the verdict that does not hold, as far as `seen` says that
+    /// it does not. Nobody accepts what did not stand on the page, nor anything that is still to come.
     pub(in crate::portal) async fn take_responsibility(
         &self,
         request: &Request,
         id: &str,
         point: Point,
+        seen: &str,
         reason: String,
     ) -> Result<(), Error> {
         let backup = self.stored(id).await?;
         let verdict = self.who.judge(&backup).await?.verdict;
-        if !verdict.may_be_overridden(point) {
+        let Some(Judged { sentence, acceptable: Some(wrong), .. }) = verdict.point(point) else {
             return Err(Error::Input(
                 "Nobody can take responsibility for this as it is now.".into(),
             ));
+        };
+        if wrong.to_string() != seen {
+            let why = "This has changed since the page was shown. Look at it again.";
+            return Err(Error::Input(why.into()));
         }
         let (by, at) = (self.who.account().name.clone(), request.now());
-        let said = format!("{}: {reason}", point.title());
+        let said = format!("{}: {reason} This was accepted: {sentence}", point.title());
         let event = Event::by(&by, at, What::Responsibility, Some(said.clone()));
         let action = Action::ResponsibilityTaken;
         self.who.write_down(request, action, &subject(&backup.upload), Some(said)).await?;
-        let word = Override { point, reason, by, at };
+        let word = Override { point, accepted: Some(wrong.clone()), reason, by, at };
         if self.who.gate.store.take_responsibility(&backup.upload, &word, &event).await? {
             Ok(())
         } else {
