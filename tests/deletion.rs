@@ -175,6 +175,12 @@ async fn what_is_not_safe_is_not_deleted_until_an_administrator_takes_responsibi
     let noted = doc! { "overrides.accepted": { "missing-medium": 1_i64 } };
     ensure!(backups.count_documents(noted).await? == 1, "what was accepted is not noted");
     ensure!(browser.submit(&delete, &press).await?.status == 303);
+    // On what it was begun, the audit log says.
+    let event = audit.find_one(doc! { "action": "deletion-begun" }).await?;
+    let event = event.context("it is in the audit log")?;
+    let said = event.get_str("detail")?;
+    ensure!(said.starts_with("Receipt 1. A record names a medium"), "{said}");
+    ensure!(said.ends_with("Accepted by Admin: It was a thumbnail."), "{said}");
     shows(&mut browser, &path, &["Deleting data..."]).await
 }
 
@@ -190,8 +196,17 @@ async fn damage_that_is_found_after_a_word_needs_another_word() -> Result<()> {
         .with("data-retention/room1/a.jpg", photo(2000)?)
         .with("data-retention/room1/b.jpg", photo(usize::MAX)?);
     let (world, mut browser, path) = stored(&sample).await?;
+    // Beside two pictures that no record names.
+    shows(&mut browser, "/retention/backups", &["1 file cannot be played", "3 findings"]).await?;
     accept(&mut browser, &path, "readable", "It was a draft.").await?;
     shows(&mut browser, &path, &["Safe to delete", "Accepted"]).await?;
+    let words = "1 file cannot be played or shown. Accepted by Admin: It was a draft.";
+    let log = browser.get("/retention/backups").await?.body;
+    ensure!(log.contains(words) && log.contains("3 findings"), "{log}");
+    for export in ["/retention/log.csv", "/retention/log.json"] {
+        let said = browser.get(export).await?.body;
+        ensure!(said.contains("Safe to delete") && said.contains(words), "{said}");
+    }
 
     // Rules that find more than today's.
     let media = world.database().collection::<Document>("media.files");

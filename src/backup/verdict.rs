@@ -100,6 +100,39 @@ pub struct Judged {
     /// What an administrator may take responsibility for as it is now. What the sender got wrong will
     /// not become right by waiting; what we have not done will.
     pub acceptable: Option<Tally>,
+    /// The word that it is accepted by, if so.
+    pub word: Option<Word>,
+}
+
+/// An administrator's word that holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Word {
+    /// What it is for, in a sentence.
+    pub found: String,
+    /// The account.
+    pub by: String,
+    /// Why it is all right.
+    pub reason: String,
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} Accepted by {}: {}", self.found, self.by, self.reason)
+    }
+}
+
+impl Judged {
+    /// The same by this word.
+    fn accepted(self, Override { by, reason, .. }: &Override) -> Self {
+        let found = self.sentence;
+        Self {
+            answer: Answer::Overridden,
+            sentence: format!("{found} {by} takes responsibility: {reason}"),
+            acceptable: None,
+            word: Some(Word { found, by: by.clone(), reason: reason.clone() }),
+            ..self
+        }
+    }
 }
 
 /// What does not hold at a point, counted by kind: what an administrator takes responsibility for,
@@ -276,23 +309,18 @@ impl Verdict {
     pub fn of(facts: &Facts<'_>) -> Self {
         let judge = |point| {
             let Found { answer, sentence, acceptable } = find(point, facts);
-            let Some(wrong) = acceptable else {
-                return Judged { point, answer, sentence, acceptable: None };
-            };
+            let judged = Judged { point, answer, sentence, acceptable, word: None };
+            let Some(wrong) = &judged.acceptable else { return judged };
             let mut words = facts.overrides.iter().rev().filter(|word| word.point == point);
             let newest = words.clone().next();
-            match (words.find(|word| word.holds(&wrong)), newest) {
-                (Some(Override { by, reason, .. }), _) => Judged {
-                    point,
-                    answer: Answer::Overridden,
-                    sentence: format!("{sentence} {by} takes responsibility: {reason}"),
-                    acceptable: None,
-                },
+            match (words.find(|word| word.holds(wrong)), newest) {
+                (Some(word), _) => judged.accepted(word),
                 (None, Some(Override { by, .. })) => {
-                    let sentence = format!("{sentence} That is not what {by} has accepted before.");
-                    Judged { point, answer, sentence, acceptable: Some(wrong) }
+                    let found = &judged.sentence;
+                    let sentence = format!("{found} That is not what {by} has accepted before.");
+                    Judged { sentence, ..judged }
                 }
-                (None, None) => Judged { point, answer, sentence, acceptable: Some(wrong) },
+                (None, None) => judged,
             }
         };
         Self { points: Point::ALL.into_iter().map(judge).collect() }
@@ -321,6 +349,11 @@ impl Verdict {
     /// A point with its answer.
     pub fn point(&self, point: Point) -> Option<&Judged> {
         self.points.iter().find(|judged| judged.point == point)
+    }
+
+    /// The words that it relies on.
+    pub fn relied_on(&self) -> impl Iterator<Item = &Word> {
+        self.points.iter().filter_map(|judged| judged.word.as_ref())
     }
 
     /// The verdict in a line.

@@ -5,6 +5,7 @@
 //! log, and only then a change of the backup.
 
 use super::{
+    judging::Looked,
     office::Known,
     permit::{Administrator, SignedIn},
 };
@@ -69,9 +70,8 @@ impl Administrator {
             Known::Wait(seconds) => return Ok(Pressed::Wait(seconds)),
         }
         let backup = self.stored(id).await?;
-        let Some(cleared) = self.who.judge(&backup).await?.verdict.cleared() else {
-            return Ok(Pressed::NotSafe);
-        };
+        let looked = self.who.judge(&backup).await?;
+        let Some(cleared) = looked.verdict.cleared() else { return Ok(Pressed::NotSafe) };
         let from = backup.retention_status();
         let (by, at) = (self.who.account().name.clone(), request.now());
         let deleting = match backup.deletion.map(|deletion| deletion.step) {
@@ -80,7 +80,8 @@ impl Administrator {
             Some(Step::Deleting(_) | Step::Completed(_)) => return Ok(Pressed::Already),
         };
         let deletion = Deletion { by, asked: at, step: Step::Deleting(deleting), changed: at };
-        let changed = self.change(request, &backup.upload, from, deletion, None).await?;
+        let said = Some(grounds(&looked));
+        let changed = self.change(request, &backup.upload, from, deletion, said).await?;
         if let Some(connector) = &self.who.gate.watched.connector {
             connector.wake.notify_one();
         }
@@ -190,6 +191,13 @@ impl Administrator {
         let found = self.who.gate.store.backup(&upload).await?;
         found.filter(|backup| backup.state == state).ok_or(Error::NotFound)
     }
+}
+
+/// On what a deletion is begun: the receipt, and what somebody took responsibility for.
+fn grounds(looked: &Looked) -> String {
+    let receipt = looked.receipt.as_ref().map(|receipt| format!("Receipt {}.", receipt.number));
+    let words = looked.verdict.relied_on().map(ToString::to_string);
+    receipt.into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }
 
 fn subject(upload: &UploadId) -> String {
