@@ -230,7 +230,11 @@ async fn what_lies_in_an_archive_on_one_of_two_data_nodes_is_not_safe_until_that
     let sections = "[modes]\nonline = false\n".to_owned();
     let options = Options { members: 3, sections, ..Options::default() };
     let (world, mut browser, path) = stored_in(options, &Sample::new(10)).await?;
-    let parts = ["Not yet", "Stored on 1 of 2. It was stored with Offline mode alone"];
+    let parts = [
+        "Not yet",
+        "Stored on 1 of 2. It was stored with Offline mode alone",
+        "They are in the archive, which is kept as it was delivered, and not in the database.",
+    ];
     shows(&mut browser, &path, &parts).await?;
     shows(&mut browser, "/retention/backups", &["Not yet", "Stored on 1 of 2, archive kept"])
         .await?;

@@ -168,13 +168,12 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
 
 fn about(backup: &Backup) -> String {
     match backup.state {
-        State::Stored if backup.findings.is_empty() => {
-            "Every file was checked and every record is in the database.".into()
-        }
         State::Stored => {
-            "Every file was checked and every record is in the database. Some things were \
-             remarkable; they are listed below."
-                .into()
+            let stored = stored(backup.is_unpacked());
+            match backup.findings.is_empty() {
+                true => stored.into(),
+                false => format!("{stored} Some things were remarkable; they are listed below."),
+            }
         }
         State::Rejected if backup.superseded => {
             "This upload was refused; a later upload of the same backup took its place.".into()
@@ -195,6 +194,18 @@ fn about(backup: &Backup) -> String {
              of it is stored."
                 .into()
         }
+    }
+}
+
+/// What is true of everything in a backup that is stored, by whether it was unpacked.
+fn stored(unpacked: Option<bool>) -> &'static str {
+    match unpacked {
+        Some(true) => "Every file was checked and every record is in the database.",
+        Some(false) => {
+            "Every file and every record was checked. They are in the archive, which is kept as it was \
+             delivered, and not in the database."
+        }
+        None => "Every file was checked. In which modes it was stored is not known.",
     }
 }
 
@@ -297,4 +308,17 @@ fn findings(who: &SignedIn, backup: &Backup) -> Vec<Found> {
         Found { sentence: kind.sentence(finding.count), examples, more }
     };
     backup.findings.iter().map(found).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_unpacked_is_not_said_to_be_in_the_database() {
+        for (unpacked, is_there) in [(Some(true), true), (Some(false), false), (None, false)] {
+            let said = stored(unpacked);
+            assert_eq!(said.contains("every record is in the database"), is_there, "{said}");
+        }
+    }
 }
