@@ -559,8 +559,11 @@ fn copied(facts: &Facts<'_>) -> Found {
     match facts.unpacked {
         _ if have_it >= all && all > 0 => Found::yes(stored),
         Some(true) => Found::pending(format!("{stored} The others follow by themselves.")),
-        // Whether the archive is there at all, is asked elsewhere.
-        _ if have_it == 0 => Found::no(stored),
+        // Whether an archive that has to be there is, is asked elsewhere.
+        Some(false) if have_it == 0 => Found::no(stored),
+        None if have_it == 0 => {
+            Found::no("It is not known in which modes it was stored, and its archive is not here.")
+        }
         Some(false) => Found::lasting(
             format!(
                 "{stored} It was stored with Offline mode alone, so its archive lies on the disk of \

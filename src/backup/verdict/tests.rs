@@ -190,6 +190,7 @@ fn what_only_its_archive_has_is_on_one_data_node_however_far_the_log_replicates(
         (Some(false), Kept::Missing, on(1, 1), Answer::No, "Stored on 0 of 1."),
         (None, Kept::Here, on(1, 1), Answer::Yes, "Stored on 1 of 1."),
         (None, Kept::Here, on(2, 2), Answer::No, "not known in which modes"),
+        (None, Kept::Removed, on(1, 1), Answer::No, "its archive is not here"),
         (Some(true), Kept::Here, on(2, 2), Answer::Yes, "Stored on 2 of 2."),
         (Some(true), Kept::Removed, on(2, 2), Answer::Yes, "Stored on 2 of 2."),
         (
