@@ -33,7 +33,7 @@ use shelved::Shelf;
 use crate::{
     backup::{
         Examined, JobId, MediumId, UploadId,
-        examined::{Finding, MediumKind, Outcome, RULES},
+        examined::{self, Finding, MediumKind, Outcome, RULES},
     },
     idle::{Idle, Work},
     store::{self, Store, media::Medium},
@@ -100,6 +100,11 @@ impl Examination {
             Err(Error::Store(store::Error::Unreadable { why, .. })) => {
                 let why = format!("what is stored of it is not whole: {why}");
                 Ok(Finding { kind: MediumKind::Unknown, outcome: Outcome::Damaged { why } })
+            }
+            Ok(Finding { kind, outcome: outcome @ Outcome::NotExamined { .. } })
+                if examined::says_so(&medium.entry) || self.store.says_so(&medium.id).await? =>
+            {
+                Ok(Finding { kind, outcome: outcome.of_what_says_so() })
             }
             other => other,
         }

@@ -6,15 +6,20 @@ use anyhow::{Context, Result, ensure};
 use flate2::{Compression, write::ZlibEncoder};
 use mongodb::bson::{Document, doc};
 use nix::sys::signal::Signal;
-use retention::backup::{JobId, Readability, State, examined::RULES};
+use retention::backup::{
+    JobId, Readability, State,
+    examined::{MediumKind, RULES},
+};
 
 use crate::{
     archives::{self, Sample},
     browser::Browser,
-    world::{self, Options, World, until},
+    world::{self, Options, World, disks::Ballast, until},
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+const MIB: u64 = 1 << 20;
 
 fn fixture(name: &str) -> Result<Vec<u8>> {
     let media = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/media");
@@ -83,7 +88,7 @@ fn a_decoder_that_eats_memory_ends_and_that_is_an_outcome() -> Result<()> {
     fs::write(&path, bomb()?)?;
     let (code, lines) = examine(&[&path])?;
     let said = lines.first().context("an outcome")?;
-    ensure!(code == Some(0) && said["outcome"] == "not-examined", "{code:?} {said}");
+    ensure!(code == Some(0) && said["outcome"] == "not-decoded", "{code:?} {said}");
     let why = said["why"].as_str().unwrap_or_default();
     ensure!(why.contains("more than 256 MiB of memory") && said["kind"] == "pdf", "{said}");
     Ok(())
@@ -134,6 +139,46 @@ async fn a_damaged_picture_in_a_backup_is_found_and_shown() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_to_be_decoded_and_was_not_stands_in_the_way_however_it_is_known() -> Result<()> {
+    let mut world = World::start(Options::default()).await?;
+    let records = r#"[{"_id":"f9","fileID":"scan","fileName":"scan","mimeType":"application/pdf",
+        "path":"data-retention/room1/scan","size":3}]"#;
+    let heic = b"\0\0\0\x18ftypheic\0\0\0\0heicmif1".to_vec();
+    let sample = Sample::new(3)
+        .with("file-management/more.json", records)
+        .with("data-retention/room1/shot.bin", heic)
+        .with("data-retention/room1/photo.jpg", "404 Not Found")
+        .with("data-retention/room1/empty.wav", "")
+        .with("data-retention/room1/scan", b"\x01\x02\x03".to_vec())
+        .with("data-retention/room1/other", b"\x03\x02\x01".to_vec());
+    let found = examined(&mut world, 1, &sample).await?;
+    let kinds = [(MediumKind::Heif, 1), (MediumKind::Text, 1), (MediumKind::Unknown, 2)];
+    ensure!(found.not_decoded == kinds.into() && found.not_examined == 4, "{found:?}");
+    let named: Vec<&str> = found.examples.iter().map(|medium| &*medium.entry).collect();
+    ensure!(named.len() == 4 && named.iter().any(|it| it.ends_with("photo.jpg")), "{named:?}");
+
+    let mut browser = Browser::new(&world)?;
+    browser.sign_in("Admin", &Options::default().admin_password).await?;
+    let page = browser.get(&format!("/retention/backups/{}", archives::job(1))).await?.body;
+    for words in [
+        "Not yet",
+        "4 files were not decoded to the end",
+        "HEIF or AVIF picture (1), text (1), unknown kind of file (2)",
+        "4 not decoded, 4 not examined",
+        "but any text is readable",
+    ] {
+        ensure!(page.contains(words), "{words} is not in {page}");
+    }
+
+    // The same bytes in a later backup, under a name that says what they have to be.
+    let again = Sample::new(3).with("data-retention/room2/film.MP4", b"\x03\x02\x01".to_vec());
+    let found = examined(&mut world, 2, &again).await?;
+    ensure!(found.not_decoded == [(MediumKind::Unknown, 1)].into(), "{found:?}");
+    ensure!(found.examples[0].entry.ends_with("film.MP4"), "{found:?}");
+    Ok(())
+}
+
 /// Has a backup stored and its media examined; how readable they are.
 async fn examined(world: &mut World, number: u32, sample: &Sample) -> Result<Readability> {
     let file = archives::write(world.directory(), number, &sample.bytes()?)?;
@@ -162,11 +207,13 @@ async fn with_offline_mode_alone_media_are_decoded_out_of_their_archive() -> Res
         .with("data-retention/room1/photo.jpg", photo.clone())
         .with("data-retention/room2/the-same.jpg", photo);
     let damaged = Sample::new(3).with("data-retention/room1/broken.jpg", broken);
+    let empty = Sample::new(3).with("data-retention/room1/empty.wav", "");
     let mut browser = Browser::new(&world)?;
     browser.sign_in("Admin", &Options::default().admin_password).await?;
     for (number, sample, parts) in [
         (1, sound, &["1 readable, 3 not examined", "Safe to delete"][..]),
         (2, damaged, &["1 damaged, 3 not examined", "broken.jpg", "1 file cannot be played"]),
+        (3, empty, &["1 not decoded, 3 not examined", "empty.wav", "unknown kind of file (1)"]),
     ] {
         let file = archives::write(world.directory(), number, &sample.bytes()?)?;
         world.upload(&file).await?;
@@ -207,4 +254,40 @@ async fn with_offline_mode_alone_media_are_decoded_out_of_their_archive() -> Res
     })
     .await?;
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_of_ours_that_is_full_is_never_noted_as_a_fault_of_a_medium() -> Result<()> {
+    let options = Options {
+        state_disk_bytes: Some(1200 * MIB),
+        sections: format!("[modes]\nonline = false\n[health]\nreserve_bytes = {MIB}\n"),
+        ..Options::default()
+    };
+    let mut world = World::start(options).await?;
+    // Less than stays free when a medium is taken out.
+    let ballast = Ballast::leaving(&world.state_directory(), 1000 * MIB)?;
+    let sample = Sample::new(3).with("data-retention/room1/photo.jpg", fixture("baseline.jpg")?);
+    let file = archives::write(world.directory(), 1, &sample.bytes()?)?;
+    world.upload(&file).await?;
+    let job = archives::job(1);
+    world.wait_state(&job, State::Stored, PATIENCE).await?;
+    let log = world.directory().join("logs/daemon.log");
+    until("there is no room to take a medium out", || async {
+        Ok(fs::read_to_string(&log)?.contains("there is no room to take a medium"))
+    })
+    .await?;
+    let line = world.backup(&job).await?.context("it is in the log")?;
+    ensure!(!line.contains_key("readability"), "{line}");
+    let mut browser = Browser::new(&world)?;
+    browser.sign_in("Admin", &Options::default().admin_password).await?;
+    let path = format!("/retention/backups/{job}");
+    let page = browser.get(&path).await?.body;
+    ensure!(page.contains("0 of 4 files were looked at so far"), "{page}");
+
+    drop(ballast);
+    until("its media are examined", || {
+        let (mut browser, path) = (browser.clone(), path.clone());
+        async move { Ok(browser.get(&path).await?.body.contains("1 readable, 3 not examined")) }
+    })
+    .await
 }

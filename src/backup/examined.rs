@@ -3,17 +3,25 @@
 //! Pure words: who tries, and how, stands in `examine`. Nothing here may say more than was
 //! done: [`Outcome::Readable`] always says how far.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The version of the rules by which media are examined. Raise it when a kind is read further
 /// than before: every medium is then examined anew.
-pub const RULES: i32 = 1;
+pub const RULES: i32 = 2;
 
-/// How many damaged media a [`Readability`] names; all of them are counted.
+/// How many media a [`Readability`] names that are damaged or not decoded; all of them are counted.
 pub const NAMED: usize = 20;
+
+/// How names end that say of a medium that it is a picture, sound, video or PDF.
+pub const ENDINGS: [&str; 52] = [
+    "avif", "bmp", "dib", "gif", "heic", "heif", "ico", "jfif", "jp2", "jpe", "jpeg", "jpg", "jxl",
+    "png", "svg", "tif", "tiff", "webp", "aac", "aif", "aiff", "amr", "au", "caf", "flac", "m4a",
+    "m4b", "mid", "mka", "mp2", "mp3", "oga", "ogg", "opus", "spx", "wav", "wave", "weba", "wma",
+    "3g2", "3gp", "avi", "flv", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "webm", "wmv", "pdf",
+];
 
 /// What kind of medium something is, by its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -44,6 +52,46 @@ pub enum MediumKind {
     OldOffice,
     Text,
     Unknown,
+}
+
+impl MediumKind {
+    /// Whether it is a picture, sound, video or PDF: something that has to be decoded, and not just
+    /// to be there.
+    pub fn is_to_be_decoded(self) -> bool {
+        match self {
+            Self::Jpeg
+            | Self::Png
+            | Self::Gif
+            | Self::Webp
+            | Self::Bmp
+            | Self::Tiff
+            | Self::Heif
+            | Self::Wav
+            | Self::Mp3
+            | Self::Aac
+            | Self::Flac
+            | Self::Ogg
+            | Self::Amr
+            | Self::Mp4
+            | Self::Matroska
+            | Self::Pdf => true,
+            Self::Word
+            | Self::Excel
+            | Self::PowerPoint
+            | Self::OpenDocument
+            | Self::Zip
+            | Self::OldOffice
+            | Self::Text
+            | Self::Unknown => false,
+        }
+    }
+}
+
+/// Whether a name says of a medium that it is a picture, sound, video or PDF.
+pub fn says_so(name: &str) -> bool {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let ending = file.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    ending.is_some_and(|ending| ENDINGS.contains(&&*ending))
 }
 
 impl fmt::Display for MediumKind {
@@ -93,11 +141,31 @@ pub enum Outcome {
         /// What is wrong, and where.
         why: String,
     },
-    /// Nobody knows: it is of a kind that is not decoded here, or a limit was reached.
+    /// It is a picture, sound, video or PDF by its bytes, or is called one, and was not decoded to
+    /// its end: a limit was reached, there is no decoder for it, or the decoder came to grief.
+    NotDecoded {
+        /// Why not.
+        why: String,
+    },
+    /// Nobody can know: it is of a kind that cannot be decoded, such as text, or of none that is
+    /// known.
     NotExamined {
         /// Why not.
         why: String,
     },
+}
+
+impl Outcome {
+    /// The same of a medium that is called a picture, sound, video or PDF.
+    pub fn of_what_says_so(self) -> Self {
+        match self {
+            Self::NotExamined { why } => {
+                let why = format!("it is called a picture, sound, video or PDF, but {why}");
+                Self::NotDecoded { why }
+            }
+            other => other,
+        }
+    }
 }
 
 /// What one attempt found.
@@ -131,15 +199,18 @@ pub struct Readability {
     pub readable_in_part: u64,
     /// Damaged.
     pub damaged: u64,
-    /// Of a kind that is not decoded here, or too large for it.
+    /// To be decoded, and not decoded to their end, by kind; some are only called what they are not.
+    #[serde(default)]
+    pub not_decoded: BTreeMap<MediumKind, u64>,
+    /// Of a kind that cannot be decoded, such as text.
     pub not_examined: u64,
     /// Not yet looked at by these rules.
     pub waiting: u64,
-    /// The first of those that are damaged.
+    /// The first of those that are damaged or not decoded.
     pub examples: Vec<DamagedMedium>,
 }
 
-/// A medium that cannot be read.
+/// A medium that cannot be read, or that nobody could.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DamagedMedium {
     /// The entry that brought it.
@@ -151,7 +222,13 @@ pub struct DamagedMedium {
 impl Readability {
     /// How many media there are.
     pub fn total(&self) -> u64 {
-        self.readable + self.readable_in_part + self.damaged + self.not_examined + self.waiting
+        let known = self.readable + self.readable_in_part + self.damaged + self.not_examined;
+        known + self.not_decoded() + self.waiting
+    }
+
+    /// How many were to be decoded and were not, or not to their end.
+    pub fn not_decoded(&self) -> u64 {
+        self.not_decoded.values().sum()
     }
 
     /// Whether each medium has been looked at.
@@ -172,6 +249,7 @@ mod tests {
                 r#""outcome":"readable""#,
             ),
             (Outcome::Damaged { why: "cut".into() }, r#""outcome":"damaged""#),
+            (Outcome::NotDecoded { why: "huge".into() }, r#""outcome":"not-decoded""#),
             (Outcome::NotExamined { why: "text".into() }, r#""outcome":"not-examined""#),
         ];
         for (outcome, word) in outcomes {
@@ -181,5 +259,28 @@ mod tests {
             assert!(text.contains(word) && text.contains(r#""kind":"old-office""#), "{text}");
             assert_eq!(serde_json::from_str::<Examined>(&text).expect("read"), examined);
         }
+    }
+
+    #[test]
+    fn a_name_says_what_a_medium_is_to_be() {
+        for (name, says) in [
+            ("data-retention/room1/photo.JPG", true),
+            ("a/call.wav", true),
+            ("letter.pdf", true),
+            ("drawing.svg", true),
+            ("a.pdf/letter", false),
+            ("a/b.wav/letter.txt", false),
+            ("noise.bin", false),
+            ("wav", false),
+            ("", false),
+        ] {
+            assert_eq!(says_so(name), says, "{name}");
+        }
+        let text = || Outcome::NotExamined { why: "it is text".into() };
+        assert!(
+            matches!(text().of_what_says_so(), Outcome::NotDecoded { why } if why.contains("but it is"))
+        );
+        let damaged = || Outcome::Damaged { why: "cut".into() };
+        assert_eq!(damaged().of_what_says_so(), damaged());
     }
 }

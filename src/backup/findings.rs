@@ -39,6 +39,19 @@ impl FindingKind {
         Self::Unencrypted,
     ];
 
+    /// As it is written down.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MissingMedium => "missing-medium",
+            Self::UnreferencedMedium => "unreferenced-medium",
+            Self::SizeDiffers => "size-differs",
+            Self::NotJson => "not-json",
+            Self::KeptAsText => "kept-as-text",
+            Self::UnknownDataset => "unknown-dataset",
+            Self::Unencrypted => "unencrypted",
+        }
+    }
+
     /// What it means, as a sentence about `count` cases.
     pub fn sentence(self, count: u64) -> String {
         let (one, many) = match self {
@@ -138,5 +151,13 @@ mod tests {
         assert_eq!(findings.count(FindingKind::NotJson), 1);
         let shown: Vec<usize> = findings.iter().map(|(_, f)| f.examples.len()).collect();
         assert_eq!(shown, [1, EXAMPLES]);
+    }
+
+    #[test]
+    fn a_kind_is_called_as_it_is_written_down() {
+        for kind in FindingKind::ALL {
+            let written = serde_json::to_string(&kind).expect("a word");
+            assert_eq!(written, format!("{:?}", kind.as_str()));
+        }
     }
 }

@@ -30,8 +30,10 @@ end, by a process of its own that can open nothing, has 256 MiB of memory and li
              parameter sets and each slice's header are parsed. Pictures of video are not decoded.
   documents  PDF: every object and stream, the pictures in it, and all pages;
              Word, Excel, PowerPoint, OpenDocument and ZIP: every member's checksum
-Everything else is `not examined`, and the answer says why. The daemon does the same with all media
-that it stores; a backup's page in the portal says what came of it.
+A picture, sound, video or PDF that is not decoded to its end, because it is too large, locked or of
+a form without a decoder here (HEIF, AVIF), is `not decoded`. Everything else is `not examined`. The
+answer says why. The daemon does the same with all media that it stores, and asks their names and
+records as well; a backup's page in the portal says what came of it.
 
     retention media examine recording.mp4 photo.jpg
     retention media examine --json *.pdf | jq -r 'select(.outcome == \"damaged\").file'
@@ -109,6 +111,7 @@ fn describe(path: &Path, finding: &Finding) -> String {
             ("readable as far as can be decoded here", how_far)
         }
         Outcome::Damaged { why } => ("DAMAGED", why),
+        Outcome::NotDecoded { why } => ("NOT DECODED", why),
         Outcome::NotExamined { why } => ("not examined", why),
     };
     format!("{}: {word}\n  {}: {detail}\n", path.display(), finding.kind)

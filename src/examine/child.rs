@@ -2,7 +2,7 @@
 //! makes an outcome of whatever becomes of it.
 //!
 //! Nothing here looks into a medium. Whatever the process does, it cannot hurt: what it says is
-//! bounded, and how it ends is only ever a reason why a medium was not examined.
+//! bounded, and how it ends is only ever a reason why a medium was not decoded.
 
 use std::{
     future::Future,
@@ -54,6 +54,23 @@ pub enum Error {
     /// The same, from a file.
     #[error("cannot read the file")]
     File(#[source] io::Error),
+    /// The media in an archive cannot be had.
+    #[error("cannot examine the media in {file}")]
+    Archive {
+        /// The archive's name.
+        file: String,
+        /// Why.
+        source: Box<Self>,
+    },
+    /// There is no room to take a medium out of its archive.
+    #[error("there is no room to take a medium of {needed_bytes} bytes out of its archive")]
+    NoRoom {
+        /// How large it is.
+        needed_bytes: u64,
+    },
+    /// A medium cannot be taken out of its archive, which was whole when it was stored.
+    #[error("cannot take a medium out of its archive")]
+    TakeOut(#[source] crate::archive::Error),
     /// The Archive Keys cannot be had.
     #[error("the Archive Keys cannot be used: {0}")]
     Keys(String),
@@ -133,7 +150,7 @@ impl Decoder {
         let status = child.wait().await.map_err(Error::Speak)?;
         let outcome = match outcome {
             Some(outcome) => outcome,
-            None => Outcome::NotExamined { why: why(status, source.length_bytes())? },
+            None => Outcome::NotDecoded { why: why(status, source.length_bytes())? },
         };
         Ok(Finding { kind, outcome })
     }
@@ -235,7 +252,7 @@ fn why(status: ExitStatus, length_bytes: u64) -> Result<String, Error> {
         Some(signal) => format!("the decoder was ended by {signal}"),
         None => "the decoder gave up".to_owned(),
     };
-    Ok(format!("cannot be examined: {what}"))
+    Ok(format!("it cannot be decoded: {what}"))
 }
 
 #[cfg(test)]

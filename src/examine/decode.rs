@@ -4,6 +4,11 @@
 //! decoded by the module for that kind. It must never call something readable whose end it has
 //! not seen, nor damaged what it merely does not understand.
 //!
+//! What is read to its end and decoded in part is *readable in part*: pictures of video, sound in AMR
+//! and a few other codecs, pictures in a PDF that are too large. There is no decoder for these that is
+//! well kept and not written in C, so that is as far as their formats can be read. What was not read to
+//! its end is *not decoded*.
+//!
 //! ```text
 //! kind ─▶ pictures, jpeg          every row
 //!      ─▶ frames, ogg, boxes      is anything missing? players do not mind
@@ -104,6 +109,7 @@ fn outcome(medium: Medium, kind: MediumKind) -> Outcome {
     match read(medium, kind) {
         Ok(Extent { whole, how_far }) => Outcome::Readable { whole, how_far },
         Err(Fault::Damaged(why)) => Outcome::Damaged { why },
+        Err(Fault::Unexamined(why)) if kind.is_to_be_decoded() => Outcome::NotDecoded { why },
         Err(Fault::Unexamined(why)) => Outcome::NotExamined { why },
     }
 }

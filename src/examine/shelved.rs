@@ -27,7 +27,7 @@ use crate::{
     archive::{Archive, EntryId, KeyRing, Limits},
     backup::{
         MediumId, Readability,
-        examined::{DamagedMedium, NAMED, Outcome, RULES},
+        examined::{self, DamagedMedium, Finding, NAMED, Outcome, RULES},
     },
     cause::chain,
     config::{Secret, Secrets},
@@ -76,30 +76,44 @@ struct Taken {
 }
 
 impl Examination {
-    /// Examines the media of backups that are in their archives alone, where those are here.
+    /// Examines the media of backups that are in their archives alone, where those are here. One that
+    /// cannot be looked through now holds up no other.
     pub(super) async fn shelved(&self) -> Result<(), Error> {
+        let mut trouble = None;
         for backup in self.store.shelved_to_examine(RULES).await? {
             self.idle.rest().await?;
             let Some(path) = (self.shelf.find)(&backup) else { continue };
-            let keys = self.keys().await?;
-            let limits = self.shelf.limits;
-            let opened = blocking(move || {
-                let archive = Archive::open(File::open(path)?, &limits);
-                Ok(archive.map(|archive| Opened { archive, keys: KeyRing::new(keys) }))
-            });
-            let opened = match opened.await? {
-                Ok(opened) => Arc::new(opened),
+            let found = match self.look_through(path).await {
+                Ok(found) => found,
+                Err(error @ (Error::Stopped | Error::Store(_))) => return Err(error),
                 Err(error) => {
-                    // Whether the archive is what was stored, `verification` finds out and tells.
-                    tracing::warn!(job = %backup.job, "cannot look into {}: {}", backup.file, chain(&error));
+                    // Whether the archive is still what was stored, `verification` finds out and tells.
+                    let is_ours =
+                        !matches!(&error, Error::TakeOut(error) if error.rejection().is_some());
+                    let error =
+                        Error::Archive { file: backup.file.clone(), source: Box::new(error) };
+                    if is_ours && trouble.is_none() {
+                        trouble = Some(error);
+                    } else {
+                        tracing::warn!(job = %backup.job, "media are examined later: {}", chain(&error));
+                    }
                     continue;
                 }
             };
-            let found = self.media_of(&backup, &opened).await?;
             self.store.note_readability(&backup.upload, &found, RULES).await?;
             tracing::info!(job = %backup.job, "the media in {} were examined", backup.file);
         }
-        Ok(())
+        trouble.map_or(Ok(()), Err)
+    }
+
+    async fn look_through(&self, path: PathBuf) -> Result<Readability, Error> {
+        let (keys, limits) = (self.keys().await?, self.shelf.limits);
+        let opened = blocking(move || {
+            let archive = Archive::open(File::open(path)?, &limits);
+            Ok(archive.map(|archive| Opened { archive, keys: KeyRing::new(keys) }))
+        });
+        let opened = Arc::new(opened.await?.map_err(Error::TakeOut)?);
+        self.media_of(&opened).await
     }
 
     async fn keys(&self) -> Result<Vec<Secret>, Error> {
@@ -111,42 +125,55 @@ impl Examination {
         Ok(known.into_iter().map(|known| known.key).collect())
     }
 
-    async fn media_of(&self, backup: &Backup, opened: &Arc<Opened>) -> Result<Readability, Error> {
+    /// What came of all media of an archive. What is our own trouble, a full disk or one that fails,
+    /// a key that is missing, an archive that has changed since, is an error, and never an outcome:
+    /// what is noted of a medium stays.
+    async fn media_of(&self, opened: &Arc<Opened>) -> Result<Readability, Error> {
         let archive = &opened.archive;
         let holds = |id: EntryId| self.shelf.rules.entry(archive.name(id));
         let may_be = |id: &EntryId| matches!(holds(*id), Holds::Medium | Holds::Unsure);
         let media: Vec<EntryId> = archive.entries().map(|(id, _)| id).filter(may_be).collect();
+        // Before the first is decoded: it is tried again and again until there is room for all.
+        let largest = media.iter().map(|id| archive.entry(*id).size_bytes()).max().unwrap_or(0);
+        self.room_for(largest)?;
         let (mut found, mut seen) = (Readability::default(), HashSet::new());
         for id in media {
             self.idle.rest().await?;
             let entry = archive.name(id).to_owned();
-            let size = archive.entry(id).size_bytes();
-            let room = files::free_bytes(&self.shelf.scratch).map_err(Error::File)?;
-            if room < size.saturating_add(RESERVE_BYTES) {
-                tracing::warn!(job = %backup.job, "there is no room to take a medium of {size} bytes out");
-                found.not_examined += 1;
-                continue;
-            }
+            self.room_for(archive.entry(id).size_bytes())?;
             let (opened, scratch) = (Arc::clone(opened), self.shelf.scratch.clone());
-            let taken = match blocking(move || Ok(opened.take_out(id, &scratch))).await? {
-                Ok(taken) => taken,
-                Err(error) => {
-                    damaged(&mut found, entry, chain(&error));
-                    continue;
-                }
-            };
+            let taken = blocking(move || Ok(opened.take_out(id, &scratch))).await?;
+            let taken = taken.map_err(Error::TakeOut)?;
             let records = holds(id) == Holds::Unsure && taken.file.may_be_json();
             if records || !seen.insert(taken.id) {
                 continue;
             }
-            match self.decoder.examine(&taken.file, self.idle.stop()).await?.outcome {
+            let finding = self.decoder.examine(&taken.file, self.idle.stop()).await?;
+            let Finding { kind, outcome } = finding;
+            let says_so = examined::says_so(&entry);
+            match if says_so { outcome.of_what_says_so() } else { outcome } {
                 Outcome::Readable { whole: true, .. } => found.readable += 1,
                 Outcome::Readable { whole: false, .. } => found.readable_in_part += 1,
                 Outcome::NotExamined { .. } => found.not_examined += 1,
-                Outcome::Damaged { why } => damaged(&mut found, entry, why),
+                Outcome::NotDecoded { why } => {
+                    *found.not_decoded.entry(kind).or_default() += 1;
+                    name(&mut found, entry, why);
+                }
+                Outcome::Damaged { why } => {
+                    found.damaged += 1;
+                    name(&mut found, entry, why);
+                }
             }
         }
         Ok(found)
+    }
+
+    fn room_for(&self, needed_bytes: u64) -> Result<(), Error> {
+        let free = files::free_bytes(&self.shelf.scratch).map_err(Error::File)?;
+        if free < needed_bytes.saturating_add(RESERVE_BYTES) {
+            return Err(Error::NoRoom { needed_bytes });
+        }
+        Ok(())
     }
 }
 
@@ -194,8 +221,8 @@ fn nameless(scratch: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-fn damaged(found: &mut Readability, entry: String, why: String) {
-    found.damaged += 1;
+/// Names a medium that is damaged or was not decoded.
+fn name(found: &mut Readability, entry: String, why: String) {
     if found.examples.len() < NAMED {
         found.examples.push(DamagedMedium { entry, why });
     }

@@ -100,6 +100,14 @@ impl Backup {
         self.rejection.as_ref().is_some_and(|reason| reason.code == RejectionCode::FileGone)
     }
 
+    /// Whether its records and media are in the database. Not known of some that older versions
+    /// stored: then nothing may be made of that.
+    pub fn is_unpacked(&self) -> Option<bool> {
+        let removed = self.archive_kept == Some(false);
+        // An archive is removed with Online mode alone.
+        self.modes.map(|modes| modes.online).or(removed.then_some(true))
+    }
+
     /// Whether maaiiconnect has deleted what it holds, so that nobody else has it.
     pub fn is_only_copy(&self) -> bool {
         self.retention_status() == Status::Completed

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bson::{Document, doc};
+use bson::{Bson, Document, doc};
 use mongodb::{
     error::{ErrorKind, WriteFailure},
     options::{Acknowledgment, WriteConcern},
@@ -80,13 +80,18 @@ impl Store {
     }
 }
 
-/// The name of the replica set, and how many of its members hold data. Arbiters stand in a list of
-/// their own, and hidden members in none.
+/// The name of the replica set, and how many of its members hold data.
 pub(super) fn data_members(hello: &Document) -> (Option<String>, u32) {
     let Ok(name) = hello.get_str("setName") else { return (None, 1) };
-    let count = |kind| hello.get_array(kind).map_or(0, Vec::len);
-    let members = u32::try_from(count("hosts") + count("passives")).unwrap_or(1);
+    let members = u32::try_from(data_hosts(hello).count()).unwrap_or(1);
     (Some(name.to_owned()), members.max(1))
+}
+
+/// Hosts and ports of the members that hold data. Arbiters stand in a list of their own, and hidden
+/// members in none.
+pub(super) fn data_hosts(hello: &Document) -> impl Iterator<Item = &str> {
+    let lists = ["hosts", "passives"].into_iter().filter_map(|kind| hello.get_array(kind).ok());
+    lists.flatten().filter_map(Bson::as_str)
 }
 
 #[cfg(test)]

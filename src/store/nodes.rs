@@ -2,7 +2,8 @@
 //!
 //! Whatever was written before a moment has a lower place in the oplog than that moment; a member
 //! that has written up to there has it all. Must never take a node's word for another, nor count one
-//! that cannot be reached: what cannot be found out is not there.
+//! that cannot be reached: what cannot be found out is not there. Hidden members are counted nowhere:
+//! nobody can go on with them.
 
 use std::collections::HashMap;
 
@@ -11,7 +12,7 @@ use futures_util::TryStreamExt;
 
 use super::{
     Error, Store,
-    copies::data_members,
+    copies::{data_hosts, data_members},
     schema,
     vitals::{Asked, Member},
 };
@@ -38,10 +39,7 @@ impl Store {
         };
         let needed = self.optimes(uploads, &hello).await?;
         let Asked::Answer(members) = self.members().await? else { return Ok(HashMap::new()) };
-        let nodes = |needed| {
-            let have_it = members.iter().filter(|member| has(member, needed)).count();
-            Nodes { have_it: u32::try_from(have_it).unwrap_or(u32::MAX), all }
-        };
+        let nodes = |needed| Nodes { have_it: count(&members, &hello, needed), all };
         Ok(needed.into_iter().map(|(upload, needed)| (upload, nodes(needed))).collect())
     }
 
@@ -84,6 +82,13 @@ fn noted(line: &Document) -> Option<(UploadId, Optime)> {
     Some((line.get_str("_id").ok()?.parse().ok()?, line.get_timestamp("optime").ok()?))
 }
 
+/// How many of the members that hold data have written up to that place.
+fn count(members: &[Member], hello: &Document, needed: Optime) -> u32 {
+    let is_data_node = |member: &&Member| data_hosts(hello).any(|host| host == member.name);
+    let have_it = members.iter().filter(is_data_node).filter(|member| has(member, needed));
+    u32::try_from(have_it.count()).unwrap_or(u32::MAX)
+}
+
 /// Whether a member is there and has written to its disk up to that place.
 fn has(member: &Member, needed: Optime) -> bool {
     let is_data_node = matches!(&*member.state, "PRIMARY" | "SECONDARY");
@@ -117,6 +122,26 @@ mod tests {
             (false, doc! { "stateStr": "ARBITER", "health": 1.0 }),
         ] {
             assert_eq!(has(&vitals::member(&found), needed), has_it, "{found}");
+        }
+    }
+
+    #[test]
+    fn a_hidden_member_does_not_stand_in_for_one_that_lags() {
+        let hello = doc! { "setName": "rs0", "hosts": ["a:1"], "passives": ["b:1"] };
+        let member = |name: &str, state: &str, written: u32| {
+            vitals::member(&doc! {
+                "name": name, "stateStr": state, "health": 1.0,
+                "optimeDurable": { "ts": optime(written, 1) },
+            })
+        };
+        for (passive, expected) in [(4, 1), (5, 2)] {
+            let members = [
+                member("a:1", "PRIMARY", 9),
+                member("b:1", "SECONDARY", passive),
+                member("hidden:1", "SECONDARY", 9),
+            ];
+            assert_eq!(count(&members, &hello, optime(5, 1)), expected);
+            assert_eq!(data_members(&hello).1, 2);
         }
     }
 

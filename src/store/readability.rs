@@ -1,7 +1,8 @@
 //! Which media were examined, and what came of it.
 //!
 //! It stands beside each medium, in `metadata.examined`. A medium is examined once, under the
-//! backup that first brought it; which later backups hold it as well, `media.repeated` knows.
+//! backup that first brought it; which later backups hold it as well, `media.repeated` knows, and
+//! under which name.
 
 use std::collections::HashMap;
 
@@ -14,13 +15,19 @@ use super::{
     media::{self, Medium},
     schema, whole,
 };
-use crate::backup::{
-    Examined, JobId, MediumId, Readability, State, UploadId,
-    examined::{DamagedMedium, NAMED},
+use crate::{
+    accounts::DataType,
+    backup::{
+        Examined, JobId, MediumId, Readability, State, UploadId,
+        examined::{DamagedMedium, ENDINGS, MediumKind, NAMED},
+    },
 };
 
 /// How many backups are asked for at once.
 const TOGETHER: i64 = 100;
+
+/// A pattern of media types of what is a picture, sound, video or PDF.
+const MEDIA_TYPES: &str = r"^\s*(image/|audio/|video/|application/(x-)?pdf)";
 
 /// A medium that a backup holds and another one brought.
 #[derive(Clone, Debug)]
@@ -86,6 +93,31 @@ impl Store {
         let found = files.find(wanted).limit(limit).await.map_err(Error::database(failed))?;
         let found: Vec<Document> = found.try_collect().await.map_err(Error::database(failed))?;
         found.iter().map(media::read).collect()
+    }
+
+    /// Whether a record says of a medium that it is a picture, sound, video or PDF: by the media type
+    /// or the name that a file's record gives, or because it is of a voicemail or a recording.
+    pub async fn says_so(&self, id: &MediumId) -> Result<bool, Error> {
+        let (id, failed) = (id.to_string(), "ask what records say of a medium");
+        for data_type in schema::NAMING {
+            let mut wanted = doc! { "medium": &id };
+            if data_type == DataType::Files {
+                wanted.insert(
+                    "$or",
+                    [
+                        doc! { "mime": { "$regex": MEDIA_TYPES, "$options": "i" } },
+                        doc! { "name": { "$regex": endings(), "$options": "i" } },
+                    ]
+                    .to_vec(),
+                );
+            }
+            let records = self.collection(schema::table(data_type));
+            let found = records.find_one(wanted).projection(doc! { "_id": 1 }).await;
+            if found.map_err(Error::database(failed))?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Writes down what came of a medium.
@@ -180,11 +212,11 @@ impl Store {
     }
 
     /// How readable the media of a backup are by these rules, whichever backup first brought them,
-    /// and which of them are damaged.
+    /// and which of them are damaged or were not decoded.
     pub async fn readability(&self, job: &JobId, rules: i32) -> Result<Readability, Error> {
         let mut all = self.readabilities(std::slice::from_ref(job), rules).await?;
         let mut found = all.remove(job).unwrap_or_default();
-        if found.damaged > 0 {
+        if found.damaged + found.not_decoded() > 0 {
             found.examples = self.damaged(job, rules).await?;
         }
         Ok(found)
@@ -198,32 +230,33 @@ impl Store {
     ) -> Result<HashMap<JobId, Readability>, Error> {
         let jobs: Vec<&str> = jobs.iter().map(JobId::as_str).collect();
         let mut found = HashMap::new();
-        let key = |job: &str, metadata: &str| {
+        let key = |job: &str, outcome: Bson| {
             doc! { "$group": {
                 "_id": {
                     "job": job,
-                    "outcome": format!("{metadata}.examined.outcome"),
-                    "whole": format!("{metadata}.examined.whole"),
-                    "rules": format!("{metadata}.examined.rules"),
+                    "outcome": outcome,
+                    "whole": "$metadata.examined.whole",
+                    "kind": "$metadata.examined.kind",
+                    "rules": "$metadata.examined.rules",
                 },
                 "count": { "$sum": 1 },
             } }
         };
         let own = vec![
             doc! { "$match": { "metadata.backup": { "$in": &jobs } } },
-            key("$metadata.backup", "$metadata"),
+            key("$metadata.backup", "$metadata.examined.outcome".into()),
         ];
         // Avatars come in each backup: each of them is looked up once for all backups that hold it.
         let again = vec![
             doc! { "$match": { "backup": { "$in": &jobs } } },
-            doc! { "$group": { "_id": "$medium", "jobs": { "$push": "$backup" } } },
+            doc! { "$group": { "_id": "$medium", "held": { "$push": { "job": "$backup", "entry": "$entry" } } } },
             doc! { "$lookup": { "from": schema::MEDIA_FILES, "localField": "_id", "foreignField": "_id", "as": "file" } },
             doc! { "$unwind": { "path": "$file", "preserveNullAndEmptyArrays": true } },
-            doc! { "$project": { "jobs": 1, "metadata": "$file.metadata" } },
-            doc! { "$unwind": "$jobs" },
+            doc! { "$project": { "held": 1, "metadata": "$file.metadata" } },
+            doc! { "$unwind": "$held" },
             // Work that was cut off and done again meets what it brought itself.
-            doc! { "$match": { "$expr": { "$ne": ["$metadata.backup", "$jobs"] } } },
-            key("$jobs", "$metadata"),
+            doc! { "$match": { "$expr": { "$ne": ["$metadata.backup", "$held.job"] } } },
+            key("$held.job", outcome_as("$held.entry")),
         ];
         for (collection, pipeline) in [(schema::MEDIA_FILES, own), (schema::MEDIA_REPEATED, again)]
         {
@@ -234,7 +267,7 @@ impl Store {
         Ok(found)
     }
 
-    /// Some of the media of a backup that are damaged.
+    /// Some of the media of a backup that are damaged or were not decoded.
     async fn damaged(&self, job: &JobId, rules: i32) -> Result<Vec<DamagedMedium>, Error> {
         let own = vec![doc! { "$match": { "metadata.backup": job.as_str() } }];
         let again = vec![
@@ -243,6 +276,7 @@ impl Store {
             doc! { "$unwind": "$file" },
             doc! { "$match": { "file.metadata.backup": { "$ne": job.as_str() } } },
             doc! { "$project": { "filename": "$entry", "metadata": "$file.metadata" } },
+            doc! { "$addFields": { "metadata.examined.outcome": outcome_as("$filename") } },
         ];
         let mut damaged = Vec::new();
         for (collection, mut pipeline) in
@@ -253,7 +287,7 @@ impl Store {
                 break;
             }
             pipeline.extend([
-                doc! { "$match": { "metadata.examined.outcome": "damaged", "metadata.examined.rules": { "$gte": rules } } },
+                doc! { "$match": { "metadata.examined.outcome": { "$in": ["damaged", "not-decoded"] }, "metadata.examined.rules": { "$gte": rules } } },
                 doc! { "$sort": { "filename": 1 } },
                 doc! { "$limit": i64::try_from(room).unwrap_or(i64::MAX) },
             ]);
@@ -273,6 +307,21 @@ impl Store {
     }
 }
 
+/// What came of a medium where an entry holds it whose name stands in `field`: it may say what the
+/// first one's did not.
+fn outcome_as(field: &str) -> Bson {
+    let name = doc! { "$ifNull": [field, ""] };
+    let says_so = doc! { "$regexMatch": { "input": name, "regex": endings(), "options": "i" } };
+    let is_not_examined = doc! { "$eq": ["$metadata.examined.outcome", "not-examined"] };
+    let both = doc! { "$and": [is_not_examined, says_so] };
+    doc! { "$cond": [both, "not-decoded", "$metadata.examined.outcome"] }.into()
+}
+
+/// A pattern of the names that [`says_so`](crate::backup::examined::says_so) of.
+fn endings() -> String {
+    format!(r"\.({})$", ENDINGS.join("|"))
+}
+
 /// Adds a group of media with the same outcome to the backup that they belong to.
 fn add(group: &Document, rules: i32, to: &mut HashMap<JobId, Readability>) {
     let count = group.get("count").and_then(whole).unwrap_or(0);
@@ -285,6 +334,11 @@ fn add(group: &Document, rules: i32, to: &mut HashMap<JobId, Readability>) {
         Some("readable") if is_whole => &mut to.readable,
         Some("readable") => &mut to.readable_in_part,
         Some("damaged") => &mut to.damaged,
+        Some("not-decoded") => {
+            let kind = key.get("kind").cloned().map(bson::deserialize_from_bson);
+            let kind = kind.and_then(Result::ok).unwrap_or(MediumKind::Unknown);
+            to.not_decoded.entry(kind).or_default()
+        }
         Some("not-examined") => &mut to.not_examined,
         _ => &mut to.waiting,
     } += count;
@@ -316,17 +370,22 @@ mod tests {
             (Some("damaged"), None, Some(3), 8),
             (Some("not-examined"), None, Some(2), 16),
             (None, None, None, 32),
+            (Some("not-decoded"), None, Some(2), 64),
+            (Some("not-decoded"), None, Some(1), 128),
         ] {
-            let key =
-                doc! { "job": job.as_str(), "outcome": outcome, "whole": whole, "rules": rules };
+            let key = doc! {
+                "job": job.as_str(), "outcome": outcome, "whole": whole, "rules": rules,
+                "kind": "heif",
+            };
             add(&doc! { "_id": key, "count": count }, 2, &mut all);
         }
         let expected = Readability {
             readable: 1,
             readable_in_part: 2,
             damaged: 8,
+            not_decoded: [(MediumKind::Heif, 64)].into(),
             not_examined: 16,
-            waiting: 36,
+            waiting: 36 + 128,
             examples: Vec::new(),
         };
         assert_eq!(all.get(&job), Some(&expected));

@@ -43,6 +43,10 @@ pub(super) const RECEIPT_KEYS: &str = "receipts.keys";
 /// Which backups hold media that another one brought.
 pub(super) const MEDIA_REPEATED: &str = "media.repeated";
 
+/// Data types whose records say what kind of medium theirs is.
+pub(super) const NAMING: [DataType; 3] =
+    [DataType::Files, DataType::Voicemails, DataType::Recordings];
+
 /// The indexes of a data type's collection, beside `_id`.
 ///
 /// Each view lists by time, the newest first, with `_id` to tell equals apart;
@@ -50,6 +54,10 @@ pub(super) const MEDIA_REPEATED: &str = "media.repeated";
 /// the others serve the links from one view to another.
 fn indexes(data_type: DataType) -> Vec<Document> {
     let mut keys = vec![doc! { "at": -1, "_id": -1 }, doc! { "backup": 1 }];
+    // What records say of a medium that does not tell by itself what it is.
+    if NAMING.contains(&data_type) {
+        keys.push(doc! { "medium": 1 });
+    }
     keys.extend(match data_type {
         DataType::Calls => vec![doc! { "call": 1 }, doc! { "room": 1, "at": 1 }],
         DataType::Messages => vec![doc! { "room": 1, "at": 1, "seq": 1 }],

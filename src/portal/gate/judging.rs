@@ -9,7 +9,7 @@ use crate::{
     backup::{
         Condition, JobId, Readability, Settled, State, UploadId, Verdict,
         examined::RULES,
-        verdict::{Facts, Kept, Nodes},
+        verdict::{Conflicts, Facts, Kept, Nodes},
     },
     portal::errors::Error,
     store::{self, backups::Backup, receipts::Receipt},
@@ -27,6 +27,15 @@ pub(in crate::portal) struct Looked {
     pub(in crate::portal) nodes: Option<Nodes>,
     /// Its receipt, if it has one.
     pub(in crate::portal) receipt: Option<Receipt>,
+}
+
+/// What the store knows of a backup that is stored; nothing of any other.
+#[derive(Default)]
+struct Known {
+    readability: Option<Readability>,
+    nodes: Option<Nodes>,
+    receipt: Option<Receipt>,
+    conflicts: Option<Conflicts>,
 }
 
 /// A backup with what was looked up about it.
@@ -56,13 +65,16 @@ impl SignedIn {
     pub(in crate::portal) async fn judge(&self, backup: &Backup) -> Result<Looked, Error> {
         let gate = &self.gate;
         if backup.state != State::Stored {
-            return Ok(gate.looked(backup, None, None, None));
+            return Ok(gate.looked(backup, Known::default()));
         }
-        let readability = gate.store.readability(&backup.job, RULES).await?;
-        let upload = std::slice::from_ref(&backup.upload);
-        let nodes = gate.store.nodes_with(upload).await?.remove(&backup.upload);
-        let receipt = gate.store.receipt(&backup.upload).await?;
-        Ok(gate.looked(backup, Some(readability), nodes, receipt))
+        let (job, upload) = (&backup.job, std::slice::from_ref(&backup.upload));
+        let known = Known {
+            readability: Some(gate.store.readability(job, RULES).await?),
+            nodes: gate.store.nodes_with(upload).await?.remove(&backup.upload),
+            receipt: gate.store.receipt(&backup.upload).await?,
+            conflicts: gate.store.conflicts(std::slice::from_ref(job)).await?.remove(job),
+        };
+        Ok(gate.looked(backup, known))
     }
 
     /// The same of many, without naming what is damaged.
@@ -84,47 +96,49 @@ impl Gate {
         let jobs: Vec<JobId> = stored().map(|backup| backup.job.clone()).collect();
         if uploads.is_empty() {
             let judged = backups.into_iter().map(|backup| {
-                let looked = self.looked(&backup, None, None, None);
+                let looked = self.looked(&backup, Known::default());
                 Judged { backup, looked }
             });
             return Ok(judged.collect());
         }
-        let (readabilities, nodes, receipts) = tokio::try_join!(
+        let (readabilities, nodes, receipts, conflicts) = tokio::try_join!(
             self.store.readabilities(&jobs, RULES),
             self.store.nodes_with(&uploads),
             self.store.receipts_of(&uploads),
+            self.store.conflicts(&jobs),
         )?;
         let judged = backups.into_iter().map(|backup| {
-            let readability = (backup.state == State::Stored)
-                .then(|| readabilities.get(&backup.job).cloned().unwrap_or_default());
-            let nodes = nodes.get(&backup.upload).copied();
-            let receipt = receipts.get(&backup.upload).cloned();
-            let looked = self.looked(&backup, readability, nodes, receipt);
+            let known = Known {
+                readability: (backup.state == State::Stored)
+                    .then(|| readabilities.get(&backup.job).cloned().unwrap_or_default()),
+                nodes: nodes.get(&backup.upload).copied(),
+                receipt: receipts.get(&backup.upload).cloned(),
+                conflicts: conflicts.get(&backup.job).cloned(),
+            };
+            let looked = self.looked(&backup, known);
             Judged { backup, looked }
         });
         Ok(judged.collect())
     }
 
-    fn looked(
-        &self,
-        backup: &Backup,
-        readability: Option<Readability>,
-        nodes: Option<Nodes>,
-        receipt: Option<Receipt>,
-    ) -> Looked {
+    fn looked(&self, backup: &Backup, known: Known) -> Looked {
+        let Known { readability, nodes, receipt, conflicts } = known;
         let kept = self.watched.archives.look(backup);
         let readability = readability.map(|unpacked| shelved(backup).unwrap_or(unpacked));
-        let verdict = Verdict::of(&Facts {
+        let facts = Facts {
             state: backup.state,
             progress: &backup.progress,
             findings: &backup.findings,
+            conflicts: conflicts.as_ref(),
             kept,
+            unpacked: backup.is_unpacked(),
             verified: backup.verified.as_ref(),
             readability: readability.as_ref(),
             nodes,
             receipt: receipt.as_ref().map(|receipt| receipt.number),
             overrides: &backup.overrides,
-        });
+        };
+        let (verdict, nodes) = (Verdict::of(&facts), facts.nodes_with_all());
         let readability = readability.unwrap_or_default();
         Looked { verdict, readability, kept, nodes, receipt }
     }

@@ -5,6 +5,7 @@
 //! log, and only then a change of the backup.
 
 use super::{
+    judging::Looked,
     office::Known,
     permit::{Administrator, SignedIn},
 };
@@ -14,7 +15,7 @@ use crate::{
         Acknowledged, State, UploadId,
         history::{Event, What},
         retention::{Deletion, Status, Step},
-        verdict::{Override, Point},
+        verdict::{Judged, Override, Point},
     },
     config::Secret,
     portal::{errors::Error, request::Request},
@@ -69,9 +70,8 @@ impl Administrator {
             Known::Wait(seconds) => return Ok(Pressed::Wait(seconds)),
         }
         let backup = self.stored(id).await?;
-        let Some(cleared) = self.who.judge(&backup).await?.verdict.cleared() else {
-            return Ok(Pressed::NotSafe);
-        };
+        let looked = self.who.judge(&backup).await?;
+        let Some(cleared) = looked.verdict.cleared() else { return Ok(Pressed::NotSafe) };
         let from = backup.retention_status();
         let (by, at) = (self.who.account().name.clone(), request.now());
         let deleting = match backup.deletion.map(|deletion| deletion.step) {
@@ -80,7 +80,8 @@ impl Administrator {
             Some(Step::Deleting(_) | Step::Completed(_)) => return Ok(Pressed::Already),
         };
         let deletion = Deletion { by, asked: at, step: Step::Deleting(deleting), changed: at };
-        let changed = self.change(request, &backup.upload, from, deletion, None).await?;
+        let said = Some(grounds(&looked));
+        let changed = self.change(request, &backup.upload, from, deletion, said).await?;
         if let Some(connector) = &self.who.gate.watched.connector {
             connector.wake.notify_one();
         }
@@ -110,24 +111,33 @@ impl Administrator {
         self.change(request, &backup.upload, Status::Deleting, deletion, said).await
     }
 
-    /// Takes responsibility for a point of the verdict that does not hold.
+    /// Takes responsibility for a point of the verdict that does not hold, as far as `seen` says that
+    /// it does not. Nobody accepts what did not stand on the page, nor anything that is still to come.
     pub(in crate::portal) async fn take_responsibility(
         &self,
         request: &Request,
         id: &str,
         point: Point,
+        seen: &str,
         reason: String,
     ) -> Result<(), Error> {
-        if !point.may_be_overridden() {
-            return Err(Error::Input("Nobody can take responsibility for this.".into()));
-        }
         let backup = self.stored(id).await?;
+        let verdict = self.who.judge(&backup).await?.verdict;
+        let Some(Judged { sentence, acceptable: Some(wrong), .. }) = verdict.point(point) else {
+            return Err(Error::Input(
+                "Nobody can take responsibility for this as it is now.".into(),
+            ));
+        };
+        if wrong.to_string() != seen {
+            let why = "This has changed since the page was shown. Look at it again.";
+            return Err(Error::Input(why.into()));
+        }
         let (by, at) = (self.who.account().name.clone(), request.now());
-        let said = format!("{}: {reason}", point.title());
+        let said = format!("{}: {reason} This was accepted: {sentence}", point.title());
         let event = Event::by(&by, at, What::Responsibility, Some(said.clone()));
         let action = Action::ResponsibilityTaken;
         self.who.write_down(request, action, &subject(&backup.upload), Some(said)).await?;
-        let word = Override { point, reason, by, at };
+        let word = Override { point, accepted: Some(wrong.clone()), reason, by, at };
         if self.who.gate.store.take_responsibility(&backup.upload, &word, &event).await? {
             Ok(())
         } else {
@@ -181,6 +191,13 @@ impl Administrator {
         let found = self.who.gate.store.backup(&upload).await?;
         found.filter(|backup| backup.state == state).ok_or(Error::NotFound)
     }
+}
+
+/// On what a deletion is begun: the receipt, and what somebody took responsibility for.
+fn grounds(looked: &Looked) -> String {
+    let receipt = looked.receipt.as_ref().map(|receipt| format!("Receipt {}.", receipt.number));
+    let words = looked.verdict.relied_on().map(ToString::to_string);
+    receipt.into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }
 
 fn subject(upload: &UploadId) -> String {

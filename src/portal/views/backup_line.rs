@@ -153,8 +153,13 @@ fn notes(judged: &Judged) -> Vec<String> {
             notes.push(format!("{} And {more} more.", shorten(first.clone(), REASON_CHARS)));
         }
     }
+    for word in judged.looked.verdict.relied_on() {
+        let (found, by) = (shorten(word.found.clone(), REASON_CHARS), &word.by);
+        let reason = shorten(word.reason.clone(), REASON_CHARS);
+        notes.push(format!("{found} Accepted by {by}: {reason}"));
+    }
     if backup.state == State::Stored {
-        notes.push(kept(judged.looked.nodes, judged.looked.kept, findings(backup)));
+        notes.push(kept(judged.looked.nodes, judged.looked.kept, remarkable(judged)));
     }
     notes
 }
@@ -174,8 +179,19 @@ pub(super) fn reasons(judged: &Judged) -> Vec<String> {
     }
 }
 
-/// How many cases were found of all kinds.
-pub(super) fn findings(backup: &Backup) -> u64 {
+/// What of a backup does not hold and was accepted, by whom and why.
+pub(super) fn accepted(judged: &Judged) -> Vec<String> {
+    judged.looked.verdict.relied_on().map(ToString::to_string).collect()
+}
+
+/// How many cases were found of all kinds, with media that cannot be read or that nobody could.
+pub(super) fn remarkable(judged: &Judged) -> u64 {
+    let media = &judged.looked.readability;
+    findings(&judged.backup) + media.damaged + media.not_decoded()
+}
+
+/// How many cases were found of all kinds while a backup was stored.
+fn findings(backup: &Backup) -> u64 {
     backup.findings.iter().map(|(_, finding)| finding.count).sum()
 }
 

@@ -152,7 +152,10 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         readable: readable(&readability),
         damaged_more: match damaged.len() {
             0 => 0,
-            named => readability.damaged.saturating_sub(named as u64),
+            named => {
+                let all = readability.damaged + readability.not_decoded();
+                all.saturating_sub(named as u64)
+            }
         },
         damaged,
         has_siblings: !siblings.is_empty(),
@@ -166,13 +169,12 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
 
 fn about(backup: &Backup) -> String {
     match backup.state {
-        State::Stored if backup.findings.is_empty() => {
-            "Every file was checked and every record is in the database.".into()
-        }
         State::Stored => {
-            "Every file was checked and every record is in the database. Some things were \
-             remarkable; they are listed below."
-                .into()
+            let stored = stored(backup.is_unpacked());
+            match backup.findings.is_empty() {
+                true => stored.into(),
+                false => format!("{stored} Some things were remarkable; they are listed below."),
+            }
         }
         State::Rejected if backup.superseded => {
             "This upload was refused; a later upload of the same backup took its place.".into()
@@ -196,6 +198,18 @@ fn about(backup: &Backup) -> String {
     }
 }
 
+/// What is true of everything in a backup that is stored, by whether it was unpacked.
+fn stored(unpacked: Option<bool>) -> &'static str {
+    match unpacked {
+        Some(true) => "Every file was checked and every record is in the database.",
+        Some(false) => {
+            "Every file and every record was checked. They are in the archive, which is kept as it was \
+             delivered, and not in the database."
+        }
+        None => "Every file was checked. In which modes it was stored is not known.",
+    }
+}
+
 fn reason(backup: &Backup) -> String {
     let rejection = backup.rejection.as_ref().map(|reason| reason.sentence.clone());
     let waiting = backup.waiting.as_ref().map(|reason| reason.sentence.clone());
@@ -212,6 +226,7 @@ fn readable(found: &Readability) -> String {
         (found.readable, "readable"),
         (found.readable_in_part, "readable as far as can be decoded here"),
         (found.damaged, "damaged"),
+        (found.not_decoded(), "not decoded"),
         (found.not_examined, "not examined"),
         (found.waiting, "still being examined"),
     ];
@@ -294,4 +309,17 @@ fn findings(who: &SignedIn, backup: &Backup) -> Vec<Found> {
         Found { sentence: kind.sentence(finding.count), examples, more }
     };
     backup.findings.iter().map(found).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_unpacked_is_not_said_to_be_in_the_database() {
+        for (unpacked, is_there) in [(Some(true), true), (Some(false), false), (None, false)] {
+            let said = stored(unpacked);
+            assert_eq!(said.contains("every record is in the database"), is_there, "{said}");
+        }
+    }
 }

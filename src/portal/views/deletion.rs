@@ -8,7 +8,7 @@ use crate::{
     backup::{
         Verdict,
         retention::{Deletion, Status, Step},
-        verdict::{Answer, Point},
+        verdict::{Answer, Point, Tally},
     },
     config::Secret,
     portal::{
@@ -66,8 +66,8 @@ pub(super) struct ShownPoint {
     pub(super) tone: &'static str,
     pub(super) answer: &'static str,
     pub(super) sentence: String,
-    /// Whether the viewer may take responsibility for it.
-    pub(super) may_override: bool,
+    /// What the viewer may take responsibility for, as it is sent back with the word.
+    pub(super) acceptable: Option<String>,
 }
 
 /// How the deletion stands, and what the viewer can do next.
@@ -99,9 +99,11 @@ impl Shown {
                 tone,
                 answer,
                 sentence: judged.sentence.clone(),
-                may_override: may_override
-                    && judged.answer == Answer::No
-                    && judged.point.may_be_overridden(),
+                acceptable: judged
+                    .acceptable
+                    .as_ref()
+                    .filter(|_| may_override)
+                    .map(Tally::to_string),
             }
         });
         Self { safe: verdict.is_safe(), words: verdict.words(), points: points.collect() }
@@ -183,7 +185,8 @@ pub(in crate::portal) async fn responsibility(
     let point = all.find(|point| point.as_str() == form.get("point"));
     let point = point.ok_or_else(|| Error::Input("There is no such point.".into()))?;
     let reason = reason(&form, "reason")?;
-    administrator.take_responsibility(&request, request.capture(0), point, reason).await?;
+    let (id, seen) = (request.capture(0), form.get("seen"));
+    administrator.take_responsibility(&request, id, point, seen, reason).await?;
     Ok(back(&request, "responsibility"))
 }
 

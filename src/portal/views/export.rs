@@ -36,6 +36,7 @@ struct Row {
     status: &'static str,
     data_here: &'static str,
     reasons: Vec<String>,
+    accepted: Vec<String>,
     stored_on_nodes: Option<u32>,
     data_nodes: Option<u32>,
     findings: Option<u64>,
@@ -49,7 +50,7 @@ struct Row {
 }
 
 /// The names of the columns.
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "date_and_time",
     "file_name",
     "total_data_size_bytes",
@@ -57,6 +58,7 @@ const COLUMNS: [&str; 17] = [
     "status",
     "data_here",
     "reasons",
+    "accepted",
     "stored_on_nodes",
     "data_nodes",
     "findings",
@@ -133,9 +135,10 @@ impl Row {
             status: backup.retention_status().words(),
             data_here: judged.condition().words(),
             reasons: backup_line::reasons(judged),
+            accepted: backup_line::accepted(judged),
             stored_on_nodes: looked.nodes.map(|nodes| nodes.have_it),
             data_nodes: looked.nodes.map(|nodes| nodes.all),
-            findings: is_stored.then(|| backup_line::findings(backup)),
+            findings: is_stored.then(|| backup_line::remarkable(judged)),
             archive: is_stored.then(|| backup_line::archive(looked.kept)),
             receipt: looked.receipt.as_ref().map(|receipt| receipt.number),
             upload_complete: Some(backup.arrived),
@@ -176,6 +179,7 @@ impl Row {
             text(self.status),
             text(self.data_here),
             text(&self.reasons.join(" ")),
+            text(&self.accepted.join(" ")),
             number(self.stored_on_nodes.map(u64::from)),
             number(self.data_nodes.map(u64::from)),
             number(self.findings),
@@ -235,6 +239,7 @@ mod tests {
             total_data_size_bytes: Some(2_000_000),
             status: "Backup uploaded",
             reasons: vec!["One.".into(), "Two, or more.".into()],
+            accepted: vec!["Three. Accepted by Admin: Four.".into()],
             ..Row::default()
         };
         let json = row.json();
@@ -248,7 +253,8 @@ mod tests {
             serde_json::from_str(&json).expect("an object");
         assert_eq!(members.len(), COLUMNS.len());
         let csv = row.csv();
-        let start = "2021-05-01T02:00:00Z,b.zip,2000000,,Backup uploaded,,\"One. Two, or more.\",";
+        let start = "2021-05-01T02:00:00Z,b.zip,2000000,,Backup uploaded,,\"One. Two, or more.\",\
+                     Three. Accepted by Admin: Four.,";
         assert!(csv.starts_with(start) && csv.ends_with("\r\n"), "{csv}");
         assert_eq!(csv.matches(',').count(), COLUMNS.len());
     }

@@ -11,7 +11,7 @@ use crate::backup::{
     examined::RULES,
     history::{Event, What},
     retention::{Asking, Deletion, Status, Step},
-    verdict::{Override, Point},
+    verdict::{Override, Point, Tally},
     verified::{Differs, Verified},
 };
 use crate::{config::Modes, settings::seal::Mark};
@@ -124,6 +124,7 @@ struct EventLine {
 #[derive(Serialize, Deserialize)]
 struct OverrideLine {
     point: Point,
+    accepted: Option<Tally>,
     reason: String,
     by: String,
     at: DateTime,
@@ -171,8 +172,8 @@ pub(in crate::store) fn event(event: &Event) -> Result<Bson, Error> {
 
 /// What is pushed to the overrides.
 pub(in crate::store) fn word(word: &Override) -> Result<Bson, Error> {
-    let Override { point, reason, by, at } = word.clone();
-    to_bson(&OverrideLine { point, reason, by, at: date(at) })
+    let Override { point, accepted, reason, by, at } = word.clone();
+    to_bson(&OverrideLine { point, accepted, reason, by, at: date(at) })
 }
 
 /// What is set as the acknowledgement.
@@ -266,8 +267,8 @@ pub(in crate::store) fn read(document: Document) -> Result<Backup, Error> {
         overrides: line
             .overrides
             .into_iter()
-            .map(|OverrideLine { point, reason, by, at }| {
-                Ok(Override { point, reason, by, at: time(at)? })
+            .map(|OverrideLine { point, accepted, reason, by, at }| {
+                Ok(Override { point, accepted, reason, by, at: time(at)? })
             })
             .collect::<Result<_, Error>>()?,
         deletion: line.deletion.map(read_deletion).transpose().map_err(&unreadable)?,

@@ -1,15 +1,26 @@
 //! Reading the log: one backup, all of a job, and pages of it.
 
-use bson::{Bson, Document, doc};
+use std::collections::HashMap;
+
+use bson::{Bson, DateTime, Document, doc};
 use futures_util::TryStreamExt;
-
 use jiff::Timestamp;
+use serde::Deserialize;
 
-use super::{Backup, date, line::read, query::LogQuery};
+use super::{Backup, date, from_document, line::read, query::LogQuery, to_bson};
 use crate::{
-    backup::{DirectoryId, JobId, State, UploadId},
+    backup::{DirectoryId, JobId, RejectionCode, State, UploadId, verdict::Conflicts},
     store::{Cursor, Error, Store, schema},
 };
+
+/// What contradicts a job, as it is added up.
+#[derive(Deserialize)]
+struct Contradiction {
+    _id: JobId,
+    uploads: i64,
+    file: String,
+    arrived: DateTime,
+}
 
 impl Store {
     /// The backup of one upload.
@@ -25,6 +36,36 @@ impl Store {
     /// All uploads of one job, the oldest first.
     pub async fn backups_of_job(&self, job: &JobId) -> Result<Vec<Backup>, Error> {
         self.find_backups(doc! { "job": job.as_str() }, doc! { "_id": 1 }, 0).await
+    }
+
+    /// What contradicts each of some jobs: uploads that were rejected because others of the same job
+    /// were stored, and that nobody has settled. A job without any is left out.
+    pub async fn conflicts(&self, jobs: &[JobId]) -> Result<HashMap<JobId, Conflicts>, Error> {
+        let failed = "look for uploads that contradict others";
+        let jobs: Vec<&str> = jobs.iter().map(JobId::as_str).collect();
+        let pipeline = [
+            doc! { "$match": {
+                "job": { "$in": jobs },
+                "state": State::Rejected.as_str(),
+                "rejection.code": to_bson(&RejectionCode::Conflict)?,
+                "superseded": { "$ne": true },
+                "acknowledged": Bson::Null,
+            } },
+            doc! { "$sort": { "_id": 1 } },
+            doc! { "$group": {
+                "_id": "$job",
+                "uploads": { "$sum": 1 },
+                "file": { "$last": "$file" },
+                "arrived": { "$last": "$arrived" },
+            } },
+        ];
+        let found = self.collection(schema::BACKUPS).aggregate(pipeline).await;
+        let found: Vec<Document> = found
+            .map_err(Error::database(failed))?
+            .try_collect()
+            .await
+            .map_err(Error::database(failed))?;
+        found.into_iter().map(contradiction).collect()
     }
 
     /// Backups that are neither stored nor rejected, the oldest first.
@@ -190,4 +231,16 @@ impl Store {
             found.try_collect().await.map_err(Error::database(failed))?;
         documents.into_iter().map(read).collect()
     }
+}
+
+fn contradiction(document: Document) -> Result<(JobId, Conflicts), Error> {
+    let id = document.get_str("_id").unwrap_or("without an id").to_owned();
+    let unreadable = |why: String| Error::Unreadable { what: "backup", id, why };
+    let read = |document| {
+        let Contradiction { _id, uploads, file, arrived } = from_document(document)?;
+        let arrived = Timestamp::from_millisecond(arrived.timestamp_millis());
+        let arrived = arrived.map_err(|error| error.to_string())?;
+        Ok((_id, Conflicts { uploads: uploads.try_into().unwrap_or(1), file, arrived }))
+    };
+    read(document).map_err(unreadable)
 }
