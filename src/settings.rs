@@ -135,6 +135,16 @@ pub struct KnownKey {
     pub key: Secret,
 }
 
+/// All Archive Keys that were ever set.
+#[derive(Debug)]
+pub struct KnownKeys {
+    /// Those that can be used, the newest first.
+    pub open: Vec<KnownKey>,
+    /// Why some cannot be used. An archive that none of the others opens may be theirs: it is not the
+    /// sender's fault.
+    pub closed: Option<seal::Error>,
+}
+
 impl Settings {
     /// What becomes of a backup.
     pub fn modes(&self, defaults: &Defaults) -> Modes {
@@ -159,22 +169,20 @@ impl Settings {
 
     /// The Archive Keys that open archives, the newest first: those that were set here, then those of
     /// the configuration.
-    pub fn known_keys(
-        &self,
-        seal: Option<&Seal>,
-        configured: Vec<Secret>,
-    ) -> Result<Vec<KnownKey>, seal::Error> {
-        let mut known = Vec::new();
+    pub fn known_keys(&self, seal: Option<&Seal>, configured: Vec<Secret>) -> KnownKeys {
+        let (mut open, mut closed) = (Vec::new(), None);
         for set in &self.archive_keys {
-            let key = seal::open(seal, &set.key, ARCHIVE_KEY)?;
-            known.push(KnownKey { mark: Some(set.mark.clone()), key });
-        }
-        for key in configured {
-            if known.iter().all(|other| other.key != key) {
-                known.push(KnownKey { mark: seal.map(|seal| seal.mark(&key)), key });
+            match seal::open(seal, &set.key, ARCHIVE_KEY) {
+                Ok(key) => open.push(KnownKey { mark: Some(set.mark.clone()), key }),
+                Err(error) => closed = Some(error),
             }
         }
-        Ok(known)
+        for key in configured {
+            if open.iter().all(|other| other.key != key) {
+                open.push(KnownKey { mark: seal.map(|seal| seal.mark(&key)), key });
+            }
+        }
+        KnownKeys { open, closed }
     }
 
     /// Sets a new Archive Key. Returns false if it is the newest already.
@@ -235,21 +243,30 @@ mod tests {
             assert_eq!(new, expected, "{key}");
         }
         let configured = vec![secret("Old!1234"), secret("Two!1234")];
-        let known = settings.known_keys(Some(&seal), configured).expect("opened");
+        let known = settings.known_keys(Some(&seal), configured);
+        assert!(known.closed.is_none());
+        let known = known.open;
         let keys: Vec<&str> = known.iter().map(|known| known.key.reveal()).collect();
         assert_eq!(keys, ["One!1234", "Two!1234", "Old!1234"]);
         assert!(known.iter().all(|known| known.mark.is_some()));
     }
 
     #[test]
-    fn keys_that_were_set_cannot_be_passed_over_without_the_seal() {
+    fn keys_that_cannot_be_opened_hold_up_no_others_and_are_not_passed_over() {
         let seal = Seal::new(&secret("a secret of the site"));
         let mut settings = Settings::default();
-        assert_eq!(settings.known_keys(None, vec![secret("a")]).expect("no seal needed").len(), 1);
+        let known = settings.known_keys(None, vec![secret("a")]);
+        assert!(known.open.len() == 1 && known.closed.is_none());
         settings.set_archive_key(&secret("One!1234"), &seal, change()).expect("sealed");
-        assert!(matches!(settings.known_keys(None, vec![]), Err(seal::Error::NoKey)));
+        let known = settings.known_keys(None, vec![secret("a")]);
+        assert!(known.open.len() == 1 && matches!(known.closed, Some(seal::Error::NoKey)));
         let other = Seal::new(&secret("another secret"));
-        assert!(matches!(settings.known_keys(Some(&other), vec![]), Err(seal::Error::Open { .. })));
+        let known = settings.known_keys(Some(&other), vec![]);
+        assert!(known.open.is_empty() && matches!(known.closed, Some(seal::Error::Open { .. })));
+        // Typed in again under the other.
+        settings.set_archive_key(&secret("One!1234"), &other, change()).expect("sealed");
+        let known = settings.known_keys(Some(&other), vec![]);
+        assert!(known.open.len() == 1 && known.closed.is_some());
     }
 
     #[test]

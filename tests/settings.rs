@@ -96,6 +96,31 @@ async fn a_new_archive_key_opens_archives_at_once_and_the_old_ones_stay() -> Res
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn with_another_settings_key_backups_wait_until_their_archive_key_is_set_again() -> Result<()>
+{
+    let (mut world, mut browser) = begun(Options::default()).await?;
+    let general = [("days_retained", "30"), ("schedule_hour", "2"), ("archive_key", NEW_KEY)];
+    save(&mut browser, "general", &general).await?;
+    uploaded(&mut world, 1, NEW_KEY).await?;
+    world.daemon.stop(Signal::SIGTERM).await?;
+    process::write_secret(&world.secret("settings-key"), "nobody remembers the other one")?;
+    world.start_daemon().await?;
+
+    // What another key opens is stored; what none opens may be that of the one that is closed.
+    uploaded(&mut world, 2, KEY).await?;
+    let bytes = Sample::new(10).bytes_with(NEW_KEY)?;
+    world.upload(&archives::write(world.directory(), 3, &bytes)?).await?;
+    let waiting = world.wait_state(&job(3), State::Waiting, PATIENCE).await?;
+    let said = waiting.get_document("waiting")?.get_str("sentence")?;
+    ensure!(said.contains("set its Archive Key again in the portal"), "{said}");
+
+    let mut browser = Browser::new(&world)?;
+    browser.sign_in("Admin", &Options::default().admin_password).await?;
+    save(&mut browser, "general", &general).await?;
+    world.wait_state(&job(3), State::Stored, PATIENCE).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn retention_off_refuses_uploads_and_awaits_none_until_it_is_on() -> Result<()> {
     let (mut world, mut browser) = begun(Options::default()).await?;
     save(

@@ -21,7 +21,7 @@ use crate::{
     portal::{self, Archives, Portal, Watched, certificate},
     receipt::{Issuer, Signer, SigningKey, signers},
     records::Rules,
-    settings::{Defaults, seal::Seal},
+    settings::{Defaults, KnownKeys, seal::Seal},
     sftp::Endpoint,
     store::{self, Store},
     verification::Periods,
@@ -220,11 +220,10 @@ pub fn defaults(config: &Config) -> Defaults {
 }
 
 /// The Archive Keys that were set in the portal, the newest first, and then the configured ones.
-pub async fn archive_keys(config: &Config, configured: Vec<Secret>) -> anyhow::Result<Vec<Secret>> {
+pub async fn archive_keys(config: &Config, configured: Vec<Secret>) -> anyhow::Result<KnownKeys> {
     let config = database::in_force(config.clone())?;
     let settings = store(&config)?.settings().await?;
-    let known = settings.known_keys(seal(&config)?.as_ref(), configured)?;
-    Ok(known.into_iter().map(|known| known.key).collect())
+    Ok(settings.known_keys(seal(&config)?.as_ref(), configured))
 }
 
 /// What seals and opens settings that are secret, if there is a key for it.

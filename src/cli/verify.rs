@@ -26,6 +26,7 @@ use crate::{
         reading::{Discard, Reading, Stop},
     },
     records::Rules,
+    settings::KnownKeys,
     store::document::Origin,
 };
 
@@ -122,10 +123,18 @@ impl Verify {
             return Ok(configured);
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let not_tried = |why: &dyn std::fmt::Display| {
+            eprintln!("Archive Keys that were set in the portal are not tried: {why}");
+        };
         match runtime.block_on(appliance::archive_keys(config, configured.clone())) {
-            Ok(keys) => Ok(keys),
+            Ok(KnownKeys { open, closed }) => {
+                if let Some(why) = closed {
+                    not_tried(&why);
+                }
+                Ok(open.into_iter().map(|known| known.key).collect())
+            }
             Err(error) => {
-                eprintln!("Archive Keys that were set in the portal are not tried: {error:#}");
+                not_tried(&format_args!("{error:#}"));
                 Ok(configured)
             }
         }

@@ -121,8 +121,8 @@ impl Examination {
         let configured = self.shelf.secrets.archive_keys();
         let configured = configured.map_err(|error| Error::Keys(chain(&error)))?;
         let known = settings.known_keys(self.shelf.seal.as_ref(), configured);
-        let known = known.map_err(|error| Error::Keys(chain(&error)))?;
-        Ok(known.into_iter().map(|known| known.key).collect())
+        // An archive that none of these opens is looked through once the others are there.
+        Ok(known.open.into_iter().map(|known| known.key).collect())
     }
 
     /// What came of all media of an archive. What is our own trouble, a full disk or one that fails,

@@ -25,7 +25,7 @@ use crate::{
     backup::{Progress, Reason, RejectionCode, Senders, State, WaitCode, state},
     cause::chain,
     config::Modes,
-    settings::KnownKey,
+    settings::KnownKeys,
     store::{
         self, Election, Store,
         backups::{Backup, Change, NewBackup, Opened},
@@ -71,7 +71,7 @@ pub enum Carried {
 struct Set {
     modes: Modes,
     /// The Archive Keys, or why they cannot be used.
-    keys: Result<Vec<KnownKey>, String>,
+    keys: Result<KnownKeys, String>,
 }
 
 /// Carries backups.
@@ -108,9 +108,8 @@ impl Carrier {
     async fn set(&self) -> Result<Set, Error> {
         let (settings, Settings { defaults, secrets, seal, .. }) =
             (self.store.settings().await?, &*self.settings);
-        let keys = secrets.archive_keys().map_err(|error| chain(&error)).and_then(|configured| {
-            settings.known_keys(seal.as_ref(), configured).map_err(|error| chain(&error))
-        });
+        let configured = secrets.archive_keys().map_err(|error| chain(&error));
+        let keys = configured.map(|configured| settings.known_keys(seal.as_ref(), configured));
         Ok(Set { modes: settings.modes(defaults), keys })
     }
 
@@ -188,7 +187,7 @@ impl Carrier {
         tracing::info!(job = %backup.job, upload = %backup.upload, "storing {}", backup.file);
         let counters = Arc::new(Counters::new(Arc::clone(&self.pulse)));
         let purpose = if set.modes.online { Purpose::Unpack } else { Purpose::Check };
-        let outcome = self.read(claimed, keys, &counters, purpose).await?;
+        let outcome = self.read(claimed, &keys.open, &counters, purpose).await?;
         match outcome {
             Ok(mut known) => {
                 // What was cut off before may have brought a part of it.
@@ -206,9 +205,20 @@ impl Carrier {
                 self.wait_begun(claimed, storing, Reason::new(WaitCode::DatabaseRefuses, sentence))
                     .await
             }
-            Err(Stop::Archive(error)) => match error.rejection() {
-                Some(reason) => self.reject(claimed, backup, storing, reason).await,
-                None => {
+            Err(Stop::Archive(error)) => match (error.rejection(), &keys.closed) {
+                // It may be one of those that cannot be used now.
+                (Some(reason), Some(why)) if reason.code == RejectionCode::NoKnownKey => {
+                    let sentence = format!(
+                        "No Archive Key that can be used opens it, and others cannot be used: {}. \
+                         Bring the settings-key back, or set its Archive Key again in the portal; \
+                         it is then stored by itself.",
+                        chain(why)
+                    );
+                    let reason = Reason::new(WaitCode::KeysUnusable, sentence);
+                    self.wait_begun(claimed, storing, reason).await
+                }
+                (Some(reason), _) => self.reject(claimed, backup, storing, reason).await,
+                (None, _) => {
                     tracing::error!(job = %backup.job, "cannot read {}: {}", backup.file, chain(&error));
                     let sentence = "The archive cannot be read from the appliance's own disk. \
                                     Check the disk; it is tried again.";

@@ -66,7 +66,7 @@ impl Carrier {
             Err(why) => return Ok(Err(why)),
         };
         let counters = Arc::new(Counters::new(Arc::clone(&self.pulse)));
-        match self.read(claimed, &keys, &counters, Purpose::Check).await? {
+        match self.read(claimed, &keys.open, &counters, Purpose::Check).await? {
             Ok(known) => {
                 let sha256 = hex::encode(known.digested.archive);
                 let same = backup.sha256.as_deref() == Some(&sha256);
