@@ -96,6 +96,36 @@ async fn a_new_archive_key_opens_archives_at_once_and_the_old_ones_stay() -> Res
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn days_and_hour_cannot_be_cleared_and_which_hour_holds_is_said() -> Result<()> {
+    let sections = "[health]\nschedule_hour = 4\n".to_owned();
+    let (world, mut browser) = begun(Options { sections, ..Options::default() }).await?;
+    shows(&mut browser, &[">04:00, as configured</option>", "is that of the configuration file"])
+        .await?;
+    // Saved as it stands, the hour stays the configured one.
+    let general = [("days_retained", "30"), ("schedule_hour", ""), ("archive_key", "")];
+    save(&mut browser, "general", &general).await?;
+    ensure!(document(&world).await?.contains("\"schedule_hour\": null"));
+    let general = [("days_retained", "30"), ("schedule_hour", "5"), ("archive_key", "")];
+    save(&mut browser, "general", &general).await?;
+    shows(&mut browser, &["The configuration file says 04:00; what is set here goes before it."])
+        .await?;
+    let page = browser.get(PAGE).await?.body;
+    ensure!(!page.contains("<option value=\"\""), "no hour can be chosen: {page}");
+
+    let before = document(&world).await?;
+    for (days, hour, said) in [
+        ("", "5", "The maximum days retained cannot be cleared"),
+        ("30", "", "The hour of the schedule cannot be cleared"),
+    ] {
+        let cleared = [("days_retained", days), ("schedule_hour", hour), ("archive_key", "")];
+        let refused = browser.submit(&format!("{PAGE}/general"), &cleared).await?;
+        ensure!(refused.status == 200 && refused.body.contains(said), "{refused:?}");
+    }
+    ensure!(document(&world).await? == before, "something was cleared");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn retention_off_refuses_uploads_and_awaits_none_until_it_is_on() -> Result<()> {
     let (mut world, mut browser) = begun(Options::default()).await?;
     save(

@@ -77,6 +77,11 @@ impl Administrator {
         &self.who.gate.watched.setting.defaults
     }
 
+    /// What is set now.
+    pub(in crate::portal) async fn current(&self) -> Result<Settings, Error> {
+        Ok(self.who.gate.store.settings().await?)
+    }
+
     /// The modes that are set now.
     pub(in crate::portal) async fn modes(&self) -> Result<Modes, Error> {
         Ok(self.who.gate.store.settings().await?.modes(self.defaults()))

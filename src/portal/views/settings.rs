@@ -37,6 +37,7 @@ struct SettingsPage {
     can_seal: bool,
     days: String,
     hours: Vec<Hour>,
+    hour_hint: String,
     rules: [(&'static str, &'static str); 5],
     archive_keys: Vec<ShownKey>,
     modes: Modes,
@@ -66,7 +67,12 @@ enum Told {
     /// It has them, since then.
     Since(When),
     /// It cannot have them before this is set.
-    Missing(String),
+    Missing {
+        /// What.
+        what: String,
+        /// Whether it was told something before, and goes on with that.
+        goes_on: bool,
+    },
     /// It cannot be told, for this reason.
     Trouble(String),
     /// It will be told in a moment.
@@ -164,19 +170,33 @@ pub(in crate::portal) async fn general(
     if let Some(said) = new.and_then(|key| archive_key::objection(key.reveal())) {
         return show(&administrator, &request, said).await;
     }
+    let now = administrator.current().await?;
+    for (what, cleared) in [
+        ("The maximum days retained", now.days_retained.is_some() && days.is_none()),
+        ("The hour of the schedule", now.schedule_hour.is_some() && hour.is_none()),
+    ] {
+        if cleared {
+            let said = format!(
+                "{what} cannot be cleared: maaiiconnect would go on with what it was told. Set \
+                 another value, or turn Retention OFF."
+            );
+            return show(&administrator, &request, said).await;
+        }
+    }
     let seal = match new {
         Some(_) => Some(administrator.seal()?),
         None => None,
     };
     let edit = |settings: &mut Settings, change: &crate::settings::Change| {
         let mut said = Vec::new();
-        if settings.days_retained != days {
-            said.push(days.map_or("days: none".to_owned(), |days| format!("days: {days}")));
-            settings.days_retained = days;
+        // What somebody else has set in this moment is not cleared either.
+        if let Some(days) = days.filter(|days| settings.days_retained != Some(*days)) {
+            said.push(format!("days: {days}"));
+            settings.days_retained = Some(days);
         }
-        if settings.schedule_hour != hour {
-            said.push(hour.map_or("hour: none".to_owned(), |hour| format!("hour: {hour:02} UTC")));
-            settings.schedule_hour = hour;
+        if let Some(hour) = hour.filter(|hour| settings.schedule_hour != Some(*hour)) {
+            said.push(format!("hour: {hour:02} UTC"));
+            settings.schedule_hour = Some(hour);
         }
         if let Some((key, seal)) = new.zip(seal)
             && settings
@@ -333,7 +353,6 @@ pub(super) async fn show(
     let zone = Zone::of(request);
     let known = administrator.settings(request).await?;
     let settings = &known.settings;
-    let hour = known.settings.hour(&known.defaults);
     let change = |change: &crate::settings::Change| (change.by.clone(), zone.show(change.at));
     answer::page(&SettingsPage {
         shell: Shell::new(administrator.signed_in(), request, Here::Backups, "Retention Settings"),
@@ -343,13 +362,8 @@ pub(super) async fn show(
         told: told(&known, &zone),
         can_seal: known.can_seal,
         days: settings.days_retained.map(|days| days.to_string()).unwrap_or_default(),
-        hours: (0..24)
-            .map(|each| Hour {
-                value: each.to_string(),
-                title: format!("{each:02}:00"),
-                chosen: hour == Some(each),
-            })
-            .collect(),
+        hours: hours(settings.schedule_hour, known.defaults.schedule_hour),
+        hour_hint: hour_hint(settings.schedule_hour, known.defaults.schedule_hour),
         rules: archive_key::RULES,
         archive_keys: archive_keys(&known, &zone),
         modes: settings.modes(&known.defaults),
@@ -360,6 +374,38 @@ pub(super) async fn show(
         has_connector: known.has_connector,
         sheet: sheet_of(&known),
     })
+}
+
+/// The hours to choose from. That none is set here is one of them only as long as it is so.
+fn hours(set: Option<u8>, configured: Option<u8>) -> Vec<Hour> {
+    let shown = |hour: u8| format!("{hour:02}:00");
+    let unset = set.is_none().then(|| Hour {
+        value: String::new(),
+        title: configured
+            .map_or("Not set".to_owned(), |hour| format!("{}, as configured", shown(hour))),
+        chosen: true,
+    });
+    let each = (0..24).map(|hour| Hour {
+        value: hour.to_string(),
+        title: shown(hour),
+        chosen: set == Some(hour),
+    });
+    unset.into_iter().chain(each).collect()
+}
+
+/// Which hour holds, and from where, as far as the list does not say it.
+fn hour_hint(set: Option<u8>, configured: Option<u8>) -> String {
+    match (set, configured) {
+        (None, Some(hour)) => {
+            format!(
+                "The hour {hour:02}:00 is that of the configuration file, and holds until one is set here."
+            )
+        }
+        (Some(set), Some(hour)) if set != hour => {
+            format!("The configuration file says {hour:02}:00; what is set here goes before it.")
+        }
+        _ => String::new(),
+    }
 }
 
 fn archive_keys(known: &Known, zone: &Zone) -> Vec<ShownKey> {
@@ -390,7 +436,8 @@ fn told(known: &Known, zone: &Zone) -> Told {
         return Told::Since(zone.show(at));
     }
     if !known.missing.is_empty() && !known.settings.off {
-        return Told::Missing(known.missing.join(", "));
+        let goes_on = known.settings.told.is_some();
+        return Told::Missing { what: known.missing.join(", "), goes_on };
     }
     known.trouble.clone().map_or(Told::Soon, Told::Trouble)
 }
