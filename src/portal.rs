@@ -47,11 +47,12 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    audit::Event,
     backup::verdict::Kept,
     config::{Audience, Secret, Secrets},
     connector::Connection,
     health::watch::{Reports, SharedHistory},
-    settings::{Change, Defaults, seal::Seal, sheet::Sheet},
+    settings::{Defaults, seal::Seal, sheet::Sheet},
     sftp::Endpoint,
     steps::Step,
     store::{Store, backups::Backup},
@@ -145,11 +146,23 @@ pub struct NewDatabase {
     pub target_db: String,
 }
 
+/// Another database that is to be taken into use.
+#[derive(Debug)]
+pub struct Move {
+    /// Which one.
+    pub database: NewDatabase,
+    /// What its audit log is to say, and who wants it.
+    pub changed: Event,
+}
+
+/// The step that takes another database into use: once it is done, it is in use.
+pub const TAKEN: &str = "take it into use";
+
 /// Begins a trial of that name.
 pub type Trial = dyn Fn(&str) -> Option<StepsToCome> + Send + Sync;
 
 /// Begins to take a database into use.
-pub type DatabaseChange = dyn Fn(NewDatabase, Change) -> StepsToCome + Send + Sync;
+pub type DatabaseChange = dyn Fn(Move) -> StepsToCome + Send + Sync;
 
 /// Steps that come as they end.
 pub type StepsToCome = mpsc::Receiver<Step>;

@@ -4,6 +4,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
 use nix::sys::signal::Signal;
 use retention::backup::State;
@@ -45,6 +46,19 @@ async fn uploaded(world: &mut World, n: u32, key: &str) -> Result<Document> {
     let bytes = Sample::new(10).with("lc-data-server/none.json", "[]").bytes_with(key)?;
     world.upload(&archives::write(world.directory(), n, &bytes)?).await?;
     world.wait_state(&job(n), State::Stored, PATIENCE).await
+}
+
+/// What the audit log of a database says of settings, once it is so many lines.
+async fn audited(world: &World, database: &str, lines: usize) -> Result<Vec<(String, String)>> {
+    let audit = world.database().client().database(database).collection::<Document>("audit");
+    let wanted = doc! { "action": { "$regex": "^settings-" } };
+    let count = || async { Ok(audit.count_documents(wanted.clone()).await? >= lines as u64) };
+    until("the audit log has it", count).await?;
+    let found = audit.find(wanted.clone()).sort(doc! { "at": 1, "_id": 1 }).await?;
+    let found: Vec<Document> = found.try_collect().await?;
+    ensure!(found.len() == lines, "{found:?}");
+    let text = |line: &Document, name: &str| line.get_str(name).unwrap_or_default().to_owned();
+    Ok(found.iter().map(|line| (text(line, "action"), text(line, "detail"))).collect())
 }
 
 /// What the database says was set.
@@ -293,10 +307,22 @@ async fn another_database_is_taken_into_use_only_if_every_step_is_done() -> Resu
         browser.submit(&format!("{PAGE}/online"), &form("127.0.0.1:1", "retention")).await?;
     ensure!(nobody.body.contains("It failed at this step: find the database."), "{nobody:?}");
     ensure!(browser.get(PAGE).await?.status == 200, "it begins anew");
+    // The log says that it was attempted, and that nothing changed.
+    let logged = audited(&world, "retention", 2).await?;
+    let expected = ["settings-attempted", "settings-not-changed"];
+    ensure!(logged.iter().map(|(action, _)| action).eq(&expected), "{logged:?}");
+    ensure!(logged[0].1.starts_with("MongoDB Permissions: 127.0.0.1:1"), "{logged:?}");
+    ensure!(logged[1].1.starts_with("find the database: "), "{logged:?}");
 
     let host: &'static str = Box::leak(host.into_boxed_str());
     let taken = browser.submit(&format!("{PAGE}/online"), &form(host, "elsewhere")).await?;
     ensure!(taken.body.contains("Every step was done."), "{taken:?}");
+    // Both logs have it: that of the database which was left, and that of the new one.
+    let logged = audited(&world, "retention", 4).await?;
+    let expected = ["settings-attempted", "settings-changed"];
+    ensure!(logged[2..].iter().map(|(action, _)| action).eq(&expected), "{logged:?}");
+    let there = audited(&world, "elsewhere", 1).await?;
+    ensure!(there == logged[3..], "{there:?}");
     // All begins anew: the session has ended, and the password is the same.
     let password = Options::default().admin_password;
     until("the portal is back", || {

@@ -24,7 +24,7 @@ use crate::{
     cause,
     config::{Config, Mongodb},
     files,
-    portal::NewDatabase,
+    portal::{Move, NewDatabase},
     settings::{
         Change, Database, MONGODB_PASSWORD,
         seal::{self, Sealed},
@@ -133,12 +133,8 @@ pub async fn typed(config: &Config, new: &NewDatabase) -> anyhow::Result<Config>
 }
 
 /// Takes a database into use that was tried out: from the next start of the parts on.
-pub async fn adopt(
-    configured: &Config,
-    tried: &Config,
-    new: &NewDatabase,
-    change: Change,
-) -> anyhow::Result<()> {
+pub async fn adopt(configured: &Config, tried: &Config, wanted: &Move) -> anyhow::Result<()> {
+    let Move { database: new, changed } = wanted;
     let seal = seal(configured)?;
     let password = match (&new.password, tried.mongodb_password()) {
         (Some(password), _) | (None, Some(password)) => {
@@ -160,13 +156,16 @@ pub async fn adopt(
     // database under another user there is but one document.
     let mut settings = old.settings().await?;
     settings.revision += 1;
-    settings.changed = Some(change);
+    settings.changed = Some(Change { at: changed.at, by: changed.account.clone() });
     settings.mongodb = Some(database.clone());
     anyhow::ensure!(
         old.change_settings(&settings).await?,
         "somebody else changed the settings meanwhile; try again"
     );
     let mut theirs = next.settings().await?;
+    if theirs.mongodb.as_ref() != Some(&database) {
+        next.audit(changed).await?;
+    }
     if theirs.revision == 0 {
         next.begin_settings(&settings).await?;
     } else if theirs.mongodb.as_ref() != Some(&database) {

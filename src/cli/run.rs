@@ -10,8 +10,7 @@ use tokio::{
 use crate::{
     appliance::{self, database},
     config::Config,
-    portal::{NewDatabase, StepsToCome, Tools},
-    settings::Change,
+    portal::{self, Move, StepsToCome, Tools},
     steps::{Failure, Step, Steps},
     trial::{self, Subject},
 };
@@ -44,11 +43,9 @@ fn tools(config: &Config) -> Tools {
     let same = turn.clone();
     Tools {
         trial: Arc::new(move |name| try_out(&tried, name, &turn)),
-        database: Arc::new(move |new, change| {
+        database: Arc::new(move |wanted| {
             let (config, again) = (configured.clone(), Arc::clone(&notified));
-            on_its_own(&same, |report| {
-                Box::pin(change_database(config, new, change, again, report))
-            })
+            on_its_own(&same, |report| Box::pin(change_database(config, wanted, again, report)))
         }),
         again,
     }
@@ -99,8 +96,7 @@ where
 /// Tries a database out, and takes it into use if every step is done.
 async fn change_database(
     config: Config,
-    new: NewDatabase,
-    change: Change,
+    wanted: Move,
     again: Arc<Notify>,
     report: &mut dyn FnMut(&Step),
 ) {
@@ -109,7 +105,8 @@ async fn change_database(
     let todo = "Check Host and User; nothing was changed.";
     let failed = |error: anyhow::Error| Failure::new(format!("{error:#}"), todo);
     let find = async {
-        let tried = database::typed(&now.map_err(failed)?, &new).await.map_err(failed)?;
+        let tried =
+            database::typed(&now.map_err(failed)?, &wanted.database).await.map_err(failed)?;
         let said = match tried.mongodb().replica_set.as_str() {
             "" => "in no replica set".to_owned(),
             name => format!("of the replica set {name}"),
@@ -119,12 +116,12 @@ async fn change_database(
     let Some(tried) = steps.step("find the database", find).await else { return };
     trial::database(&tried, &mut steps).await;
     let take = async {
-        let taken = database::adopt(&config, &tried, &new, change).await;
+        let taken = database::adopt(&config, &tried, &wanted).await;
         taken.map_err(failed)?;
         let said = "everything begins anew with it in a moment; then sign in again";
         Ok(((), said.to_owned()))
     };
-    if steps.step("take it into use", take).await.is_some() {
+    if steps.step(portal::TAKEN, take).await.is_some() {
         // The page that says so is sent first.
         tokio::time::sleep(SHOWN).await;
         again.notify_one();

@@ -169,15 +169,27 @@ impl Gate {
         subject: &str,
         detail: Option<String>,
     ) -> Result<(), Error> {
-        let event = Event {
+        let event = self.event(request, account, action, subject, detail);
+        Ok(self.store.audit(&event).await?)
+    }
+
+    /// A line of the audit log, as of now.
+    fn event(
+        &self,
+        request: &Request,
+        account: &str,
+        action: Action,
+        subject: &str,
+        detail: Option<String>,
+    ) -> Event {
+        Event {
             at: self.now(),
             account: account.to_owned(),
             peer: request.peer().to_string(),
             action,
             subject: subject.to_owned(),
             detail,
-        };
-        Ok(self.store.audit(&event).await?)
+        }
     }
 
     /// Uploads that are on their way now.

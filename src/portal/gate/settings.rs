@@ -1,22 +1,28 @@
 //! The Settings tab: what administrators see of the settings, and how they change them.
 //!
-//! A change is in the audit log before it is made, under the names of what changes and never with a
-//! secret. It is made over the settings that were read for it; if somebody else was quicker, it is
-//! not made at all.
+//! A change is in the audit log twice, under the names of what changes and never with a secret: that
+//! it is attempted, before it is made, and what came of it, after. So nothing changes unwritten,
+//! wherever the work is cut off, and nothing is written as changed that was not. A change is made over
+//! the settings that were read for it; if somebody else was quicker, it is not made at all.
 
-use super::permit::Administrator;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::{Gate, permit::Administrator};
 use crate::{
     accounts::ADMIN,
-    audit::Action,
+    audit::{Action, Event},
     config::{Modes, Mongodb, Secret},
     connector::{client::SftpKey as TheirKey, telling},
-    portal::{NewDatabase, StepsToCome, errors::Error, request::Request},
+    portal::{self, Move, NewDatabase, StepsToCome, errors::Error, request::Request},
     settings::{
         Change, Defaults, Settings, SftpKey,
         seal::{self, Seal},
         sheet::Sheet,
     },
     sftp::keys::AuthorizedKey,
+    steps::{Outcome as StepOutcome, Step},
 };
 
 /// The page's address, which stands in the audit log.
@@ -125,19 +131,40 @@ impl Administrator {
     ) -> Result<bool, Error> {
         let gate = &self.who.gate;
         let _turn = gate.office_hours.lock().await;
+        let mut is_attempted = false;
         for _ in 0..ATTEMPTS {
             let change = Change { at: gate.now(), by: self.who.account().name.clone() };
             let mut settings = gate.store.settings().await?;
-            let Some(detail) = edit(&mut settings, &change)? else { return Ok(false) };
+            let detail = match edit(&mut settings, &change) {
+                Ok(Some(detail)) => detail,
+                other => {
+                    if is_attempted {
+                        let why = "it does not fit what somebody else has set meanwhile";
+                        self.note(request, Action::SettingsNotChanged, why.into()).await?;
+                    }
+                    return other.map(|_| false);
+                }
+            };
             settings.revision += 1;
             settings.changed = Some(change);
-            self.who.write_down(request, Action::SettingsChanged, PATH, Some(detail)).await?;
+            if !is_attempted {
+                self.note(request, Action::SettingsAttempted, detail.clone()).await?;
+                is_attempted = true;
+            }
             if gate.store.change_settings(&settings).await? {
                 self.wake();
+                self.note(request, Action::SettingsChanged, detail).await?;
                 return Ok(true);
             }
         }
+        let why = "somebody else was quicker";
+        self.note(request, Action::SettingsNotChanged, why.into()).await?;
         Err(Error::Input("Somebody else changes the settings. Look at them, and try again.".into()))
+    }
+
+    /// Writes to the audit log what is done with the settings.
+    async fn note(&self, request: &Request, action: Action, detail: String) -> Result<(), Error> {
+        self.who.write_down(request, action, PATH, Some(detail)).await
     }
 
     /// What seals settings that are secret.
@@ -215,12 +242,15 @@ impl Administrator {
         Some((connection.client.clone(), mode))
     }
 
-    /// Tries another database, and takes it into use if every step is done.
+    /// Tries another database, and takes it into use if every step is done. The audit log has what
+    /// came of it, whether anybody waits for the steps or not: that of the database that was left, and
+    /// that of the other one if it was taken.
     pub(in crate::portal) async fn change_database(
         &self,
         request: &Request,
         new: NewDatabase,
     ) -> Result<StepsToCome, Error> {
+        let gate = &self.who.gate;
         let detail = format!(
             "MongoDB Permissions: {} as {} of {}, {}",
             new.host,
@@ -228,9 +258,17 @@ impl Administrator {
             new.auth_db,
             new.target_db
         );
-        self.who.write_down(request, Action::SettingsChanged, PATH, Some(detail)).await?;
-        let change = Change { at: self.who.gate.now(), by: self.who.account().name.clone() };
-        Ok((self.who.gate.watched.setting.tools.database)(new, change))
+        self.note(request, Action::SettingsAttempted, detail.clone()).await?;
+        let by = &self.who.account().name;
+        let event = |action, detail| gate.event(request, by, action, PATH, Some(detail));
+        let changed = event(Action::SettingsChanged, detail);
+        let failed = event(Action::SettingsNotChanged, String::new());
+        let change = Move { database: new, changed: changed.clone() };
+        let steps = (gate.watched.setting.tools.database)(change);
+        let (sender, passed_on) = mpsc::channel(steps.max_capacity());
+        let outcome = Outcome { gate: Arc::clone(gate), changed, failed };
+        tokio::spawn(outcome.follow(steps, sender));
+        Ok(passed_on)
     }
 
     fn wake(&self) {
@@ -238,6 +276,43 @@ impl Administrator {
         watched.setting.wake.notify_one();
         if let Some(connection) = &watched.connector {
             connection.wake.notify_one();
+        }
+    }
+}
+
+/// What is to stand in the audit log of a change of the database.
+struct Outcome {
+    gate: Arc<Gate>,
+    changed: Event,
+    failed: Event,
+}
+
+impl Outcome {
+    /// Passes the steps on to whoever waits for them, and writes down what came of them.
+    async fn follow(self, mut steps: StepsToCome, sender: mpsc::Sender<Step>) {
+        let (mut is_taken, mut why) = (false, None);
+        while let Some(step) = steps.recv().await {
+            if step.outcome == StepOutcome::Failed && why.is_none() {
+                why = Some(format!("{}: {}", step.name, step.said));
+            }
+            if step.name == portal::TAKEN && step.outcome == StepOutcome::Done {
+                is_taken = true;
+                self.write(self.changed.clone()).await;
+            }
+            // Nobody may be waiting any more.
+            let _ = sender.send(step).await;
+        }
+        if !is_taken {
+            let detail = Some(why.unwrap_or_else(|| "it broke off".to_owned()));
+            self.write(Event { detail, ..self.failed.clone() }).await;
+        }
+    }
+
+    async fn write(&self, event: Event) {
+        let event = Event { at: self.gate.now(), ..event };
+        if let Err(error) = self.gate.store.audit(&event).await {
+            let why = crate::cause::chain(&error);
+            tracing::error!("the audit log does not have what came of another database: {why}");
         }
     }
 }
