@@ -49,13 +49,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     audit::Event,
     backup::verdict::Kept,
-    config::{Audience, Secret, Secrets},
+    config::{Audience, Modes, Secret, Secrets},
     connector::Connection,
     health::watch::{Reports, SharedHistory},
-    settings::{Defaults, seal::Seal, sheet::Sheet},
+    settings::{Change, Defaults, seal::Seal, sheet::Sheet},
     sftp::Endpoint,
     steps::Step,
-    store::{Store, backups::Backup},
+    store::{Store, accounts::PasswordHash, backups::Backup},
 };
 use gate::Gate;
 
@@ -146,13 +146,19 @@ pub struct NewDatabase {
     pub target_db: String,
 }
 
-/// Another database that is to be taken into use.
+/// Another database that is to be taken into use, and what is set with it: all of it, or nothing.
 #[derive(Debug)]
 pub struct Move {
     /// Which one.
     pub database: NewDatabase,
-    /// What its audit log is to say, and who wants it.
-    pub changed: Event,
+    /// What becomes of a backup from then on.
+    pub modes: Modes,
+    /// A new password of `Admin`, if one was set.
+    pub admin_password: Option<PasswordHash>,
+    /// Who wants it.
+    pub change: Change,
+    /// What its audit log is to say.
+    pub events: Vec<Event>,
 }
 
 /// The step that takes another database into use: once it is done, it is in use.

@@ -302,9 +302,13 @@ async fn another_database_is_taken_into_use_only_if_every_step_is_done() -> Resu
             ("mongodb_target_db", target),
         ]
     };
-    // Nobody listens there.
-    let nobody =
-        browser.submit(&format!("{PAGE}/online"), &form("127.0.0.1:1", "retention")).await?;
+    // Nobody listens there: nothing of the form is saved, neither mode nor password.
+    save(&mut browser, "offline", &[("offline", "on"), ("sftp_address", "")]).await?;
+    let old = audited(&world, "retention", 0).await?.len();
+    ensure!(old == 0, "the modes were on before");
+    let mut with_others = form("127.0.0.1:1", "retention");
+    with_others[0] = ("portal_password", "another quiet Harbour");
+    let nobody = browser.submit(&format!("{PAGE}/online"), &with_others).await?;
     ensure!(nobody.body.contains("It failed at this step: find the database."), "{nobody:?}");
     ensure!(browser.get(PAGE).await?.status == 200, "it begins anew");
     // The log says that it was attempted, and that nothing changed.
@@ -313,9 +317,17 @@ async fn another_database_is_taken_into_use_only_if_every_step_is_done() -> Resu
     ensure!(logged.iter().map(|(action, _)| action).eq(&expected), "{logged:?}");
     ensure!(logged[0].1.starts_with("MongoDB Permissions: 127.0.0.1:1"), "{logged:?}");
     ensure!(logged[1].1.starts_with("find the database: "), "{logged:?}");
+    ensure!(logged[0].1.ends_with("Online mode off, Offline mode on; a new password of Admin"));
+    let password = Options::default().admin_password;
+    Browser::new(&world)?.sign_in("Admin", &password).await.context("the password was changed")?;
+    shows(&mut browser, &["name=\"online\" checked"]).await?;
 
     let host: &'static str = Box::leak(host.into_boxed_str());
-    let taken = browser.submit(&format!("{PAGE}/online"), &form(host, "elsewhere")).await?;
+    // This time with another password, which holds there.
+    let password = "another quiet Harbour";
+    let mut with_password = form(host, "elsewhere");
+    with_password.push(("portal_password", password));
+    let taken = browser.submit(&format!("{PAGE}/online"), &with_password).await?;
     ensure!(taken.body.contains("Every step was done."), "{taken:?}");
     // Both logs have it: that of the database which was left, and that of the new one.
     let logged = audited(&world, "retention", 4).await?;
@@ -323,13 +335,16 @@ async fn another_database_is_taken_into_use_only_if_every_step_is_done() -> Resu
     ensure!(logged[2..].iter().map(|(action, _)| action).eq(&expected), "{logged:?}");
     let there = audited(&world, "elsewhere", 1).await?;
     ensure!(there == logged[3..], "{there:?}");
-    // All begins anew: the session has ended, and the password is the same.
-    let password = Options::default().admin_password;
+    let changed = doc! { "action": "password-changed", "subject": "/accounts/Admin" };
+    let there = world.database().client().database("elsewhere");
+    let audit = there.collection::<Document>("audit");
+    ensure!(audit.count_documents(changed).await? == 1, "nobody wrote the password down");
+    // All begins anew: the session has ended.
     until("the portal is back", || {
-        let (password, world) = (password.clone(), &world);
+        let world = &world;
         async move {
             let mut browser = Browser::new(world)?;
-            if browser.sign_in("Admin", &password).await.is_err() {
+            if browser.sign_in("Admin", password).await.is_err() {
                 return Ok(false);
             }
             let page = browser.get(PAGE).await?;

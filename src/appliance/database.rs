@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{seal, store};
 use crate::{
+    accounts::ADMIN,
     cause,
     config::{Config, Mongodb},
     files,
@@ -134,7 +135,7 @@ pub async fn typed(config: &Config, new: &NewDatabase) -> anyhow::Result<Config>
 
 /// Takes a database into use that was tried out: from the next start of the parts on.
 pub async fn adopt(configured: &Config, tried: &Config, wanted: &Move) -> anyhow::Result<()> {
-    let Move { database: new, changed } = wanted;
+    let Move { database: new, modes, admin_password, change, events } = wanted;
     let seal = seal(configured)?;
     let password = match (&new.password, tried.mongodb_password()) {
         (Some(password), _) | (None, Some(password)) => {
@@ -156,20 +157,27 @@ pub async fn adopt(configured: &Config, tried: &Config, wanted: &Move) -> anyhow
     // database under another user there is but one document.
     let mut settings = old.settings().await?;
     settings.revision += 1;
-    settings.changed = Some(Change { at: changed.at, by: changed.account.clone() });
+    settings.changed = Some(change.clone());
+    settings.modes = Some(*modes);
     settings.mongodb = Some(database.clone());
     anyhow::ensure!(
         old.change_settings(&settings).await?,
         "somebody else changed the settings meanwhile; try again"
     );
+    if let Some(hash) = admin_password {
+        next.set_password(ADMIN, hash, change.at).await?;
+    }
     let mut theirs = next.settings().await?;
     if theirs.mongodb.as_ref() != Some(&database) {
-        next.audit(changed).await?;
+        for event in events {
+            next.audit(event).await?;
+        }
     }
     if theirs.revision == 0 {
         next.begin_settings(&settings).await?;
     } else if theirs.mongodb.as_ref() != Some(&database) {
         theirs.revision += 1;
+        theirs.modes = Some(*modes);
         theirs.mongodb = Some(database.clone());
         anyhow::ensure!(
             next.change_settings(&theirs).await?,

@@ -242,31 +242,48 @@ impl Administrator {
         Some((connection.client.clone(), mode))
     }
 
-    /// Tries another database, and takes it into use if every step is done. The audit log has what
+    /// Tries another database, and takes it into use if every step is done, with the modes and the
+    /// password that were typed beside it; else nothing is changed. The audit log has what
     /// came of it, whether anybody waits for the steps or not: that of the database that was left, and
     /// that of the other one if it was taken.
     pub(in crate::portal) async fn change_database(
         &self,
         request: &Request,
         new: NewDatabase,
+        modes: Modes,
+        password: Option<Secret>,
     ) -> Result<StepsToCome, Error> {
         let gate = &self.who.gate;
-        let detail = format!(
-            "MongoDB Permissions: {} as {} of {}, {}",
+        let mut detail = format!(
+            "MongoDB Permissions: {} as {} of {}, {}; {}",
             new.host,
             if new.user.is_empty() { "nobody" } else { &new.user },
             new.auth_db,
-            new.target_db
+            new.target_db,
+            said(modes),
         );
+        let admin_password = match password {
+            Some(password) => Some(gate.passwords.hash(password).await?),
+            None => None,
+        };
+        if admin_password.is_some() {
+            detail.push_str("; a new password of Admin");
+        }
         self.note(request, Action::SettingsAttempted, detail.clone()).await?;
-        let by = &self.who.account().name;
-        let event = |action, detail| gate.event(request, by, action, PATH, Some(detail));
-        let changed = event(Action::SettingsChanged, detail);
-        let failed = event(Action::SettingsNotChanged, String::new());
-        let change = Move { database: new, changed: changed.clone() };
-        let steps = (gate.watched.setting.tools.database)(change);
+        let change = Change { at: gate.now(), by: self.who.account().name.clone() };
+        let event = |action, subject: &str, detail| {
+            gate.event(request, &change.by, action, subject, detail)
+        };
+        let mut events = vec![event(Action::SettingsChanged, PATH, Some(detail))];
+        if admin_password.is_some() {
+            let subject = format!("/accounts/{ADMIN}");
+            events.push(event(Action::PasswordChanged, &subject, None));
+        }
+        let failed = event(Action::SettingsNotChanged, PATH, None);
+        let outcome = Outcome { gate: Arc::clone(gate), changed: events.clone(), failed };
+        let wanted = Move { database: new, modes, admin_password, change, events };
+        let steps = (gate.watched.setting.tools.database)(wanted);
         let (sender, passed_on) = mpsc::channel(steps.max_capacity());
-        let outcome = Outcome { gate: Arc::clone(gate), changed, failed };
         tokio::spawn(outcome.follow(steps, sender));
         Ok(passed_on)
     }
@@ -283,7 +300,7 @@ impl Administrator {
 /// What is to stand in the audit log of a change of the database.
 struct Outcome {
     gate: Arc<Gate>,
-    changed: Event,
+    changed: Vec<Event>,
     failed: Event,
 }
 
@@ -297,7 +314,9 @@ impl Outcome {
             }
             if step.name == portal::TAKEN && step.outcome == StepOutcome::Done {
                 is_taken = true;
-                self.write(self.changed.clone()).await;
+                for event in self.changed.clone() {
+                    self.write(event).await;
+                }
             }
             // Nobody may be waiting any more.
             let _ = sender.send(step).await;
@@ -315,6 +334,12 @@ impl Outcome {
             tracing::error!("the audit log does not have what came of another database: {why}");
         }
     }
+}
+
+/// Modes in words, for the audit log.
+pub(in crate::portal) fn said(modes: Modes) -> String {
+    let state = |on| if on { "on" } else { "off" };
+    format!("Online mode {}, Offline mode {}", state(modes.online), state(modes.offline))
 }
 
 /// Why a secret cannot be kept, for the person who typed it.

@@ -242,16 +242,8 @@ pub(in crate::portal) async fn online(
     if let Some(said) = objection(&new) {
         return show(&administrator, &request, said).await;
     }
-    if let Some(said) =
-        switch(&administrator, &request, |modes| Modes { online: on, ..modes }).await?
-    {
-        return show(&administrator, &request, said).await;
-    }
-    let own_session = administrator.signed_in().account().name == crate::accounts::ADMIN;
-    if !password.is_empty() {
-        let secret = Secret::new(password.to_owned());
-        administrator.set_portal_password(&request, secret).await?;
-    }
+    let secret = Some(password).filter(|it| !it.is_empty()).map(|it| Secret::new(it.to_owned()));
+    let wanted = |modes| Modes { online: on, ..modes };
     let now = administrator.database().await?;
     let same = now.host == new.host
         && now.user == new.user
@@ -259,8 +251,20 @@ pub(in crate::portal) async fn online(
         && now.target_db == new.target_db
         && new.password.is_none();
     if !same {
-        let steps = administrator.change_database(&request, new).await?;
+        // It may turn out to be of no use: then nothing of the form is saved.
+        let modes = wanted(administrator.modes().await?);
+        if is_none(modes) {
+            return show(&administrator, &request, ONE_MODE.to_owned()).await;
+        }
+        let steps = administrator.change_database(&request, new, modes, secret).await?;
         return trial::answer(&administrator, &request, "Changing the database", steps, None);
+    }
+    if let Some(said) = switch(&administrator, &request, wanted).await? {
+        return show(&administrator, &request, said).await;
+    }
+    let own_session = administrator.signed_in().account().name == crate::accounts::ADMIN;
+    if let Some(secret) = secret {
+        administrator.set_portal_password(&request, secret).await?;
     }
     if own_session && !password.is_empty() {
         return Ok(answer::redirect("/sign-in"));
@@ -299,31 +303,34 @@ pub(in crate::portal) async fn offline(
     Ok(back("settings"))
 }
 
+/// What is said to somebody who would leave no mode on.
+const ONE_MODE: &str = "One mode has to be on: Online, Offline or both.";
+
+fn is_none(modes: Modes) -> bool {
+    !modes.online && !modes.offline
+}
+
 /// Switches modes. Returns an objection, and changes nothing, if none would be left.
 async fn switch(
     administrator: &Administrator,
     request: &Request,
     wanted: impl Fn(Modes) -> Modes,
 ) -> Result<Option<String>, Error> {
-    let is_none = |modes: Modes| !modes.online && !modes.offline;
-    let said = "One mode has to be on: Online, Offline or both.";
     if is_none(wanted(administrator.modes().await?)) {
-        return Ok(Some(said.to_owned()));
+        return Ok(Some(ONE_MODE.to_owned()));
     }
     let edit = |settings: &mut Settings, _: &_| {
         let now = settings.modes(administrator.defaults());
         let next = wanted(now);
         if is_none(next) {
             // Somebody switched the other one off in this moment.
-            return Err(Error::Input(said.to_owned()));
+            return Err(Error::Input(ONE_MODE.to_owned()));
         }
         if next == now {
             return Ok(None);
         }
         settings.modes = Some(next);
-        let state = |on| if on { "on" } else { "off" };
-        let (online, offline) = (state(next.online), state(next.offline));
-        Ok(Some(format!("Online mode {online}, Offline mode {offline}")))
+        Ok(Some(gate::said(next)))
     };
     administrator.change_settings(request, edit).await?;
     Ok(None)
