@@ -238,6 +238,13 @@ async fn keys_may_upload_wherever_they_were_added_and_end_when_they_were_told_to
     save(&mut browser, "keys/remove", &later).await?;
     shows(&mut browser, &["<strong>ends "]).await?;
     ensure!(fs::read_to_string(&file)?.contains(&public), "it ended at once");
+    // Added again, it does not end, and that is said.
+    let again = browser.submit(&format!("{PAGE}/keys"), &[("key", &public)]).await?;
+    ensure!(again.header("location") == format!("{PAGE}?done=key-stays"), "{again:?}");
+    let page = browser.get(&format!("{PAGE}?done=key-stays")).await?.body;
+    ensure!(page.contains("does not any more") && !page.contains("<strong>ends "), "{page}");
+    let again = browser.submit(&format!("{PAGE}/keys"), &[("key", &public)]).await?;
+    ensure!(again.header("location") == format!("{PAGE}?done=key-known"), "{again:?}");
     let now = [("fingerprint", fingerprint.as_str()), ("overlap_days", "0")];
     save(&mut browser, "keys/remove", &now).await?;
     authorised(public, false).await?;

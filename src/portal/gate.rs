@@ -41,7 +41,7 @@ pub(super) use office::{NewAccount, PasswordChange};
 pub(super) use permit::{Administrator, Download, May, Permit, Probe, See, SignedIn, Visitor};
 pub(super) use retention::{Outcome, Pressed};
 pub(super) use session::{LONGEST_SECONDS, Token};
-pub(super) use settings::{Known, said, sealing};
+pub(super) use settings::{Authorised, Known, said, sealing};
 pub(super) use shelf::{OnItsWay, TakenReceipt};
 
 /// The cookie that holds a session's token. The prefix makes browsers insist on

@@ -163,6 +163,7 @@ fn notice(done: &str) -> Option<Notice> {
         "switched-on" => "Retention is ON.",
         "switched-off" => "Retention is OFF. Uploads are refused.",
         "key-added" => "The key may upload now.",
+        "key-stays" => "The key was to end, and does not any more: it may go on uploading.",
         "key-known" => "That key may upload already.",
         "key-removed" => "The key is removed, or will be at the time that you chose.",
         "zone" => "Times are now shown in the zone that you chose.",

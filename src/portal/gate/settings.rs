@@ -47,6 +47,17 @@ pub(in crate::portal) struct Known {
     pub(in crate::portal) missing: Vec<&'static str>,
 }
 
+/// What came of adding a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::portal) enum Authorised {
+    /// It may upload now.
+    New,
+    /// It was to end, and does not any more.
+    Stays,
+    /// It may upload already.
+    Already,
+}
+
 /// An Archive Key as the tab shows it.
 pub(in crate::portal) struct ArchiveKey {
     /// Tells it from others; none where there is nothing to make marks with.
@@ -127,7 +138,7 @@ impl Administrator {
     pub(in crate::portal) async fn change_settings(
         &self,
         request: &Request,
-        edit: impl Fn(&mut Settings, &Change) -> Result<Option<String>, Error>,
+        mut edit: impl FnMut(&mut Settings, &Change) -> Result<Option<String>, Error>,
     ) -> Result<bool, Error> {
         let gate = &self.who.gate;
         let _turn = gate.office_hours.lock().await;
@@ -182,16 +193,23 @@ impl Administrator {
         self.set_password(request, ADMIN, password).await
     }
 
-    /// Lets a key upload.
+    /// Lets a key upload, without an end.
     pub(in crate::portal) async fn authorise(
         &self,
         request: &Request,
         key: &AuthorizedKey,
-    ) -> Result<bool, Error> {
+    ) -> Result<Authorised, Error> {
+        let mut came_to = Authorised::Already;
         self.change_settings(request, |settings, change| {
-            if settings.sftp_keys.iter().any(|known| known.fingerprint == key.fingerprint) {
-                return Ok(None);
+            let mut keys = settings.sftp_keys.iter_mut();
+            if let Some(known) = keys.find(|known| known.fingerprint == key.fingerprint) {
+                let end = known.until.take();
+                came_to = if end.is_some() { Authorised::Stays } else { Authorised::Already };
+                return Ok(
+                    end.map(|_| format!("SFTP Public Key does not end: {}", key.fingerprint))
+                );
             }
+            came_to = Authorised::New;
             settings.sftp_keys.push(SftpKey {
                 fingerprint: key.fingerprint.clone(),
                 line: key.line.clone(),
@@ -200,7 +218,8 @@ impl Administrator {
             });
             Ok(Some(format!("SFTP Public Key added: {}", key.fingerprint)))
         })
-        .await
+        .await?;
+        Ok(came_to)
     }
 
     /// The key that maaiiconnect signs in with, as it says; with `new` it makes another one first.

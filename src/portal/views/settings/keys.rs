@@ -10,7 +10,7 @@ use crate::{
     portal::{
         answer, disposition,
         errors::Error,
-        gate::{Administrator, Permit},
+        gate::{Administrator, Authorised, Permit},
         request::{Form, Request},
         zone::{When, Zone},
     },
@@ -56,10 +56,7 @@ pub(in crate::portal) async fn add(
     form: Form,
 ) -> Result<Response, Error> {
     match AuthorizedKey::parse(form.get("key")) {
-        Ok(key) => {
-            let new = administrator.authorise(&request, &key).await?;
-            Ok(back(if new { "key-added" } else { "key-known" }))
-        }
+        Ok(key) => Ok(added(administrator.authorise(&request, &key).await?)),
         Err(refusal) => {
             let said = format!("That key cannot upload: {refusal}.");
             show(&administrator, &request, said).await
@@ -142,6 +139,14 @@ async fn authorise_theirs(
 ) -> Result<Response, Error> {
     let key = AuthorizedKey::parse(public)
         .map_err(|refusal| Error::Input(format!("maaiiconnect's key cannot upload: {refusal}.")))?;
-    let new = administrator.authorise(request, &key).await?;
-    Ok(back(if new { "key-added" } else { "key-known" }))
+    Ok(added(administrator.authorise(request, &key).await?))
+}
+
+/// Back to the page, with a word on what came of adding a key.
+fn added(came_to: Authorised) -> Response {
+    back(match came_to {
+        Authorised::New => "key-added",
+        Authorised::Stays => "key-stays",
+        Authorised::Already => "key-known",
+    })
 }
