@@ -8,6 +8,10 @@ use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
 use nix::sys::signal::Signal;
 use retention::backup::State;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use crate::{
     archives::{self, KEY, Sample, job},
@@ -419,6 +423,52 @@ async fn maaiiconnect_is_told_through_the_connector() -> Result<()> {
     save(&mut browser, "keys/generate", &[]).await?;
     save(&mut browser, "power", &[("enabled", "off")]).await?;
     told(3, 5, false).await
+}
+
+/// A service that has a key of which no appliance wants to know, and makes another one like it.
+async fn with_weak_keys(listener: TcpListener) -> Result<()> {
+    loop {
+        let (mut stream, _) = listener.accept().await?;
+        let mut head = vec![0; 8192];
+        let read = stream.read(&mut head).await?;
+        let head = String::from_utf8_lossy(&head[..read]).into_owned();
+        let key = |name: &str| {
+            format!(r#"{{"public_key":"ssh-dss AAAA {name}","fingerprint":"SHA256:{name}"}}"#)
+        };
+        let (status, body) = match head.split(" HTTP").next() {
+            Some("GET /connector/v1/sftp-key") => (200, key("old")),
+            Some("POST /connector/v1/sftp-key") => (200, key("new")),
+            _ => (503, "{}".to_owned()),
+        };
+        let answer = format!(
+            "HTTP/1.1 {status} .\r\nContent-Type: application/json\r\nConnection: close\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(answer.as_bytes()).await?;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_of_maaiiconnect_that_is_not_let_in_leaves_a_trace_and_advice() -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/connector/v1", listener.local_addr()?);
+    let service = tokio::spawn(with_weak_keys(listener));
+    let sections = format!("[connector]\nurl = {url:?}\n");
+    let (world, mut browser) = begun(Options { sections, ..Options::default() }).await?;
+    process::write_secret(&world.secret("connector-token"), &"t0ken".repeat(8))?;
+    let refused = browser.submit(&format!("{PAGE}/keys/generate"), &[]).await?;
+    for part in ["has made the key SHA256:new", "DSA keys are too weak", "do not remove it"] {
+        ensure!(refused.body.contains(part), "{part}: {refused:?}");
+    }
+    let logged = audited(&world, "retention", 2).await?;
+    let expected = [
+        ("settings-attempted", "maaiiconnect's SFTP key: a new one in the place of SHA256:old"),
+        ("settings-changed", "maaiiconnect's SFTP key: SHA256:new in the place of SHA256:old"),
+    ];
+    ensure!(logged.iter().map(|(action, said)| (&**action, &**said)).eq(expected), "{logged:?}");
+    service.abort();
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

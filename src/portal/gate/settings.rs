@@ -14,7 +14,10 @@ use crate::{
     accounts::ADMIN,
     audit::{Action, Event},
     config::{Modes, Mongodb, Secret},
-    connector::{client::SftpKey as TheirKey, telling},
+    connector::{
+        client::{self, Client, SftpKey as TheirKey},
+        telling,
+    },
     portal::{self, Move, NewDatabase, StepsToCome, errors::Error, request::Request},
     settings::{
         Change, Defaults, Settings, SftpKey,
@@ -222,18 +225,74 @@ impl Administrator {
         Ok(came_to)
     }
 
-    /// The key that maaiiconnect signs in with, as it says; with `new` it makes another one first.
-    pub(in crate::portal) async fn their_key(&self, new: bool) -> Result<TheirKey, Error> {
-        let connection = self.who.gate.watched.connector.as_ref();
-        let Some(client) = connection.map(|connection| &connection.client) else {
-            return Err(Error::Input("There is no connection to maaiiconnect.".into()));
+    /// Lets the key upload that maaiiconnect says it signs in with.
+    pub(in crate::portal) async fn authorise_theirs(
+        &self,
+        request: &Request,
+    ) -> Result<Authorised, Error> {
+        let theirs = self.maaiiconnect()?.sftp_key().await.map_err(|error| unreached(&error))?;
+        self.authorise_their(request, &theirs).await
+    }
+
+    /// *Generate New Key*: has maaiiconnect make another pair, and lets its public half upload.
+    ///
+    /// The pair is maaiiconnect's from the moment it is made, whatever becomes of it here.
+    pub(in crate::portal) async fn renew_theirs(
+        &self,
+        request: &Request,
+    ) -> Result<Authorised, Error> {
+        let client = self.maaiiconnect()?;
+        let old = client.sftp_key().await.map_err(|error| unreached(&error))?.fingerprint;
+        let detail = format!("maaiiconnect's SFTP key: a new one in the place of {old}");
+        self.note(request, Action::SettingsAttempted, detail).await?;
+        let new = match client.generate_sftp_key(&old).await {
+            Ok(new) => new,
+            Err(error) => {
+                let why = crate::cause::chain(&error);
+                let detail = format!("maaiiconnect's SFTP key: no new one: {why}");
+                self.note(request, Action::SettingsNotChanged, detail).await?;
+                return Err(Error::Input(format!(
+                    "{}. Should maaiiconnect have made a key all the same, Add maaiiconnect's key \
+                     lets it upload.",
+                    capital(&why)
+                )));
+            }
         };
-        let failed = |error| Error::Input(format!("{}.", capital(&crate::cause::chain(&error))));
-        let now = client.sftp_key().await.map_err(failed)?;
-        if !new {
-            return Ok(now);
-        }
-        client.generate_sftp_key(&now.fingerprint).await.map_err(failed)
+        let fingerprint = &new.fingerprint;
+        let detail = format!("maaiiconnect's SFTP key: {fingerprint} in the place of {old}");
+        self.note(request, Action::SettingsChanged, detail).await?;
+        self.authorise_their(request, &new).await.map_err(|error| {
+            let why = match error {
+                Error::Input(sentence) => sentence,
+                other => {
+                    let why = crate::cause::chain(&other);
+                    tracing::error!("maaiiconnect's new key {fingerprint} is not let in: {why}");
+                    "The settings could not be changed.".to_owned()
+                }
+            };
+            Error::Input(format!(
+                "maaiiconnect has made the key {fingerprint}, but it may not upload here: {why} Once \
+                 that is mended, press Add maaiiconnect's key. Until then uploads go on only as long \
+                 as the key before, {old}, may upload: do not remove it."
+            ))
+        })
+    }
+
+    fn maaiiconnect(&self) -> Result<&Client, Error> {
+        let connection = self.who.gate.watched.connector.as_ref();
+        let client = connection.map(|connection| &connection.client);
+        client.ok_or_else(|| Error::Input("There is no connection to maaiiconnect.".into()))
+    }
+
+    async fn authorise_their(
+        &self,
+        request: &Request,
+        theirs: &TheirKey,
+    ) -> Result<Authorised, Error> {
+        let key = AuthorizedKey::parse(&theirs.public_key).map_err(|refusal| {
+            Error::Input(format!("maaiiconnect's key cannot upload: {refusal}."))
+        })?;
+        self.authorise(request, &key).await
     }
 
     /// *Test this configuration now*: begins a trial.
@@ -359,6 +418,11 @@ impl Outcome {
 pub(in crate::portal) fn said(modes: Modes) -> String {
     let state = |on| if on { "on" } else { "off" };
     format!("Online mode {}, Offline mode {}", state(modes.online), state(modes.offline))
+}
+
+/// Why maaiiconnect cannot be asked, for the person who wanted it.
+fn unreached(error: &client::Error) -> Error {
+    Error::Input(format!("{}.", capital(&crate::cause::chain(error))))
 }
 
 /// Why a secret cannot be kept, for the person who typed it.

@@ -70,8 +70,7 @@ pub(in crate::portal) async fn fetch(
     request: Request,
     _form: Form,
 ) -> Result<Response, Error> {
-    let theirs = administrator.their_key(false).await?;
-    authorise_theirs(&administrator, &request, &theirs.public_key).await
+    Ok(added(administrator.authorise_theirs(&request).await?))
 }
 
 /// *Generate New Key*. With a connector maaiiconnect makes the pair; without it the pair is made here,
@@ -82,8 +81,7 @@ pub(in crate::portal) async fn generate(
     _form: Form,
 ) -> Result<Response, Error> {
     if administrator.signed_in().has_connector() {
-        let theirs = administrator.their_key(true).await?;
-        return authorise_theirs(&administrator, &request, &theirs.public_key).await;
+        return Ok(added(administrator.renew_theirs(&request).await?));
     }
     let made = || {
         let mut key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519)?;
@@ -130,16 +128,6 @@ fn withdrawn(
     }
     settings.sftp_keys[at].until = Some(until);
     Ok(Some(format!("SFTP Public Key ends at {until}: {fingerprint}")))
-}
-
-async fn authorise_theirs(
-    administrator: &Administrator,
-    request: &Request,
-    public: &str,
-) -> Result<Response, Error> {
-    let key = AuthorizedKey::parse(public)
-        .map_err(|refusal| Error::Input(format!("maaiiconnect's key cannot upload: {refusal}.")))?;
-    Ok(added(administrator.authorise(request, &key).await?))
 }
 
 /// Back to the page, with a word on what came of adding a key.
