@@ -49,7 +49,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     audit::Event,
     backup::verdict::Kept,
-    config::{Audience, Modes, Secret, Secrets},
+    config::{Audience, Modes, Mongodb, Secret, Secrets},
     connector::Connection,
     health::watch::{Reports, SharedHistory},
     settings::{Change, Defaults, seal::Seal, sheet::Sheet},
@@ -146,6 +146,24 @@ pub struct NewDatabase {
     pub target_db: String,
 }
 
+impl NewDatabase {
+    /// Where it is and as whom it is used, for the audit log.
+    fn said(&self) -> String {
+        let Self { host, user, auth_db, target_db, .. } = self;
+        let user = if user.is_empty() { "nobody" } else { user };
+        format!("{host} as {user} of {auth_db}, {target_db}")
+    }
+
+    /// Whether it is the one that is in use.
+    fn is(&self, used: &Mongodb) -> bool {
+        self.host == used.host
+            && self.user == used.user
+            && self.auth_db == used.auth_db
+            && self.target_db == used.target_db
+            && self.password.is_none()
+    }
+}
+
 /// Another database that is to be taken into use, and what is set with it: all of it, or nothing.
 #[derive(Debug)]
 pub struct Move {
@@ -164,8 +182,8 @@ pub struct Move {
 /// The step that takes another database into use: once it is done, it is in use.
 pub const TAKEN: &str = "take it into use";
 
-/// Begins a trial of that name.
-pub type Trial = dyn Fn(&str) -> Option<StepsToCome> + Send + Sync;
+/// Begins a trial of that name: of what is saved, or of a database that was typed and is not saved.
+pub type Trial = dyn Fn(&str, Option<NewDatabase>) -> Option<StepsToCome> + Send + Sync;
 
 /// Begins to take a database into use.
 pub type DatabaseChange = dyn Fn(Move) -> StepsToCome + Send + Sync;

@@ -284,6 +284,26 @@ async fn test_this_configuration_now_shows_each_step_and_where_it_failed() -> Re
     for part in ["write at majority", "read back", "Every step was done.", "</html>"] {
         ensure!(page.contains(part), "{part}: {page}");
     }
+    ensure!(page.contains("What is saved is tested."), "{page}");
+    // What was typed and not saved is tested as well, and not saved.
+    let host = world.mongod.address();
+    for (host, target, said) in [
+        (host.as_str(), "elsewhere", "Every step was done."),
+        ("127.0.0.1:1", "retention", "It failed at this step: find the database."),
+    ] {
+        let typed = [
+            ("mongodb_host", host),
+            ("mongodb_user", ""),
+            ("mongodb_auth_db", "admin"),
+            ("mongodb_target_db", target),
+        ];
+        let page = browser.submit(&test("mongodb"), &typed).await?.body;
+        for part in [said, "tested as you typed it, which is not saved"] {
+            ensure!(page.contains(part), "{part}: {page}");
+        }
+    }
+    let saved = document(&world).await?;
+    ensure!(!saved.contains("elsewhere") && !saved.contains("127.0.0.1:1\""), "{saved}");
     let page = browser.submit(&test("sftp"), &[]).await?.body;
     for part in ["upload with the stock sftp client", "Every step was done."] {
         ensure!(page.contains(part), "{part}: {page}");

@@ -129,11 +129,19 @@ impl Weeks {
         self.save("offline").await?;
         browser.press("Add maaiiconnect's key").await?;
         self.told(json!({ "days_retained": 2, "schedule_hour_utc": 2 }), true).await?;
-        for what in ["sftp", "mongodb"] {
+        for button in [
+            format!("form[action='{SETTINGS}/test/sftp'] button"),
+            format!("button[formaction='{SETTINGS}/test/mongodb']"),
+        ] {
+            // What was typed and not saved is there still after the test, and no part of it.
             browser.open(SETTINGS).await?;
-            browser.click(&format!("form[action='{SETTINGS}/test/{what}'] button")).await?;
+            browser.fill("days_retained", "77").await?;
+            browser.click_aside(&button).await?;
             browser.comes_to_say("Every step was done.").await?;
-            browser.says(&["maaiiconnect: "]).await?;
+            browser.says(&["maaiiconnect: ", "What is saved is tested."]).await?;
+            browser.close_aside().await?;
+            let typed = "return document.querySelector('[name=days_retained]').value";
+            ensure!(browser.script(typed).await? == "77", "what was typed is lost");
         }
         Ok(())
     }

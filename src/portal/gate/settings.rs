@@ -295,15 +295,19 @@ impl Administrator {
         self.authorise(request, &key).await
     }
 
-    /// *Test this configuration now*: begins a trial.
+    /// *Test this configuration now*: begins a trial of what is saved, or of a database that was
+    /// typed.
     pub(in crate::portal) async fn begin_trial(
         &self,
         request: &Request,
         name: &str,
+        typed: Option<NewDatabase>,
     ) -> Result<StepsToCome, Error> {
-        self.who.write_down(request, Action::ConfigurationTested, PATH, Some(name.into())).await?;
+        let detail = typed.as_ref().map(|typed| format!("{name}, not saved: {}", typed.said()));
+        let detail = detail.unwrap_or_else(|| name.to_owned());
+        self.note(request, Action::ConfigurationTested, detail).await?;
         let begin = &self.who.gate.watched.setting.tools.trial;
-        begin(name).ok_or(Error::NotFound)
+        begin(name, typed).ok_or(Error::NotFound)
     }
 
     /// The same from maaiiconnect's side, where there is a connector and a mode to test.
@@ -332,14 +336,7 @@ impl Administrator {
         password: Option<Secret>,
     ) -> Result<StepsToCome, Error> {
         let gate = &self.who.gate;
-        let mut detail = format!(
-            "MongoDB Permissions: {} as {} of {}, {}; {}",
-            new.host,
-            if new.user.is_empty() { "nobody" } else { &new.user },
-            new.auth_db,
-            new.target_db,
-            said(modes),
-        );
+        let mut detail = format!("MongoDB Permissions: {}; {}", new.said(), said(modes));
         let admin_password = match password {
             Some(password) => Some(gate.passwords.hash(password).await?),
             None => None,

@@ -229,35 +229,21 @@ pub(in crate::portal) async fn online(
             format!("The Retention Portal password has at least {PASSWORD_MIN_CHARS} characters.");
         return show(&administrator, &request, said).await;
     }
-    let typed = |name: &str| form.get(name).trim().to_owned();
-    let new = NewDatabase {
-        host: typed("mongodb_host"),
-        user: typed("mongodb_user"),
-        password: Some(form.get("mongodb_password").to_owned())
-            .filter(|password| !password.is_empty())
-            .map(Secret::new),
-        auth_db: typed("mongodb_auth_db"),
-        target_db: typed("mongodb_target_db"),
-    };
+    let new = typed(&form);
     if let Some(said) = objection(&new) {
         return show(&administrator, &request, said).await;
     }
     let secret = Some(password).filter(|it| !it.is_empty()).map(|it| Secret::new(it.to_owned()));
     let wanted = |modes| Modes { online: on, ..modes };
-    let now = administrator.database().await?;
-    let same = now.host == new.host
-        && now.user == new.user
-        && now.auth_db == new.auth_db
-        && now.target_db == new.target_db
-        && new.password.is_none();
-    if !same {
+    if !new.is(&administrator.database().await?) {
         // It may turn out to be of no use: then nothing of the form is saved.
         let modes = wanted(administrator.modes().await?);
         if is_none(modes) {
             return show(&administrator, &request, ONE_MODE.to_owned()).await;
         }
         let steps = administrator.change_database(&request, new, modes, secret).await?;
-        return trial::answer(&administrator, &request, "Changing the database", steps, None);
+        let page = trial::About { title: "Changing the database", tested: trial::Tested::Change };
+        return trial::answer(&administrator, &request, page, steps, None);
     }
     if let Some(said) = switch(&administrator, &request, wanted).await? {
         return show(&administrator, &request, said).await;
@@ -334,6 +320,20 @@ async fn switch(
     };
     administrator.change_settings(request, edit).await?;
     Ok(None)
+}
+
+/// MongoDB Permissions as a form has them.
+fn typed(form: &Form) -> NewDatabase {
+    let typed = |name: &str| form.get(name).trim().to_owned();
+    NewDatabase {
+        host: typed("mongodb_host"),
+        user: typed("mongodb_user"),
+        password: Some(form.get("mongodb_password").to_owned())
+            .filter(|password| !password.is_empty())
+            .map(Secret::new),
+        auth_db: typed("mongodb_auth_db"),
+        target_db: typed("mongodb_target_db"),
+    }
 }
 
 fn objection(new: &NewDatabase) -> Option<String> {
