@@ -154,12 +154,16 @@ impl NewDatabase {
         format!("{host} as {user} of {auth_db}, {target_db}")
     }
 
-    /// Whether it is the one that is in use.
+    /// Whether it is another one than is in use, as far as its address says.
+    fn is_elsewhere(&self, used: &Mongodb) -> bool {
+        self.host != used.host || self.target_db != used.target_db
+    }
+
+    /// Whether it is the one that is in use, under the same user.
     fn is(&self, used: &Mongodb) -> bool {
-        self.host == used.host
+        !self.is_elsewhere(used)
             && self.user == used.user
             && self.auth_db == used.auth_db
-            && self.target_db == used.target_db
             && self.password.is_none()
     }
 }

@@ -1,7 +1,11 @@
 //! The Settings tab: what is set in the portal holds at once, on the real parts, and is told to
 //! maaiiconnect.
 
-use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use futures_util::TryStreamExt;
@@ -331,8 +335,17 @@ async fn another_database_is_taken_into_use_only_if_every_step_is_done() -> Resu
             ("mongodb_user", ""),
             ("mongodb_auth_db", "admin"),
             ("mongodb_target_db", target),
+            ("leave", "on"),
         ]
     };
+    // What is stored is not left behind unseen.
+    let mut unconfirmed = form("127.0.0.1:1", "elsewhere");
+    unconfirmed.pop();
+    let asked = browser.submit(&format!("{PAGE}/online"), &unconfirmed).await?;
+    let left = "leaves 1 stored backup behind, among them 0 only copies";
+    for part in ["Confirm that below", left, "value=\"127.0.0.1:1\"", "value=\"elsewhere\""] {
+        ensure!(asked.status == 200 && asked.body.contains(part), "{part}: {asked:?}");
+    }
     // Nobody listens there: nothing of the form is saved, neither mode nor password.
     save(&mut browser, "offline", &[("offline", "on"), ("sftp_address", "")]).await?;
     let old = audited(&world, "retention", 0).await?.len();
@@ -348,7 +361,9 @@ async fn another_database_is_taken_into_use_only_if_every_step_is_done() -> Resu
     ensure!(logged.iter().map(|(action, _)| action).eq(&expected), "{logged:?}");
     ensure!(logged[0].1.starts_with("MongoDB Permissions: 127.0.0.1:1"), "{logged:?}");
     ensure!(logged[1].1.starts_with("find the database: "), "{logged:?}");
-    ensure!(logged[0].1.ends_with("Online mode off, Offline mode on; a new password of Admin"));
+    let rest = "Online mode off, Offline mode on; 1 stored backups stay behind, 0 only copies; \
+                a new password of Admin";
+    ensure!(logged[0].1.ends_with(rest), "{logged:?}");
     let password = Options::default().admin_password;
     Browser::new(&world)?.sign_in("Admin", &password).await.context("the password was changed")?;
     shows(&mut browser, &["name=\"online\" checked"]).await?;
@@ -398,6 +413,26 @@ async fn another_database_is_taken_into_use_only_if_every_step_is_done() -> Resu
     ensure!(before.count_documents(doc! { "job": job(2) }).await? == 0);
     // The commands look there as well.
     ensure!(world.status()?.to_string().contains(&job(2)));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_database_is_gone_says_that_another_one_may_have_been_set() -> Result<()> {
+    let (mut world, _) = begun(Options::default()).await?;
+    let said = "If another database was set in the portal while this node was down";
+    ensure!(!world.run(&["status"])?.1.contains(said));
+    world.mongod.stop(Signal::SIGTERM).await?;
+    let status = world.run(&["status"])?.1;
+    ensure!(status.contains(said) && status.contains("OPERATIONS.md, section 6"), "{status}");
+    let log = world.directory().join("logs/daemon.log");
+    let deadline = Instant::now() + PATIENCE;
+    while !fs::read_to_string(&log)?.contains(said) {
+        ensure!(Instant::now() < deadline, "the journal never says it");
+        tokio::time::sleep(process::GLANCE).await;
+    }
+    // What stands there for that case is there.
+    let operations = include_str!("../OPERATIONS.md");
+    ensure!(operations.contains("**a node that missed another database**"));
     Ok(())
 }
 

@@ -33,6 +33,11 @@ use crate::{
     store::Store,
 };
 
+/// What a node cannot find out by itself while its database does not answer.
+pub const MISSED: &str = "If another database was set in the portal while this node was down, and \
+    the one that it uses is gone, it has to be told: see OPERATIONS.md, section 6, a node that \
+    missed another database.";
+
 /// How often the settings are asked whether another database was set on another node.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -204,14 +209,23 @@ pub(super) async fn follow(
     stop: CancellationToken,
 ) {
     let mut said = None;
+    let mut looks_in_vain = 0_u32;
     loop {
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
             () = stop.cancelled() => return,
         }
         match moved(&configured, &used).await {
-            Ok(true) => again.notify_one(),
-            Ok(false) => said = None,
+            Ok(Seen::Away) => {
+                looks_in_vain = looks_in_vain.saturating_add(1);
+                // Once, and not for an election.
+                if looks_in_vain == 2 {
+                    tracing::warn!("MongoDB does not answer. {MISSED}");
+                }
+                continue;
+            }
+            Ok(Seen::Elsewhere) => again.notify_one(),
+            Ok(Seen::Same) => said = None,
             Err(error) => {
                 let why = cause::chain(error.as_ref());
                 if said.as_ref() != Some(&why) {
@@ -220,12 +234,22 @@ pub(super) async fn follow(
                 said = Some(why);
             }
         }
+        looks_in_vain = 0;
     }
 }
 
-async fn moved(configured: &Config, used: &Store) -> anyhow::Result<bool> {
-    // Being away is told by others.
-    let Ok(mut settings) = used.settings().await else { return Ok(false) };
+/// What the settings say of the database.
+enum Seen {
+    /// Nothing: it does not answer. Others tell that.
+    Away,
+    /// It is the one in use.
+    Same,
+    /// It is another one, which is noted now.
+    Elsewhere,
+}
+
+async fn moved(configured: &Config, used: &Store) -> anyhow::Result<Seen> {
+    let Ok(mut settings) = used.settings().await else { return Ok(Seen::Away) };
     if Note::any(configured)?.is_some() && Note::read(configured)?.is_none() {
         // Somebody named another database in the configuration since: that is the last word.
         if settings.mongodb.take().is_some() {
@@ -233,21 +257,21 @@ async fn moved(configured: &Config, used: &Store) -> anyhow::Result<bool> {
             settings.revision += 1;
             settings.changed = Some(Change { at, by: "configuration".to_owned() });
             if !used.change_settings(&settings).await? {
-                return Ok(false);
+                return Ok(Seen::Same);
             }
         }
         let path = path(configured.state_directory());
         fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-        return Ok(false);
+        return Ok(Seen::Same);
     }
-    let Some(database) = settings.mongodb else { return Ok(false) };
+    let Some(database) = settings.mongodb else { return Ok(Seen::Same) };
     let noted = Note::read(configured)?;
     if noted.is_some_and(|noted| {
         noted.database == Named::set(&database) && noted.sealed_password == database.password
     }) || (database.password.is_none()
         && Named::set(&database) == Named::of(configured.mongodb()))
     {
-        return Ok(false);
+        return Ok(Seen::Same);
     }
     let password = match &database.password {
         Some(sealed) => Some(seal::open(seal(configured)?.as_ref(), sealed, MONGODB_PASSWORD)?),
@@ -262,7 +286,7 @@ async fn moved(configured: &Config, used: &Store) -> anyhow::Result<bool> {
         database.host
     );
     note(configured, &database)?;
-    Ok(true)
+    Ok(Seen::Elsewhere)
 }
 
 #[cfg(test)]

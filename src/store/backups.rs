@@ -106,6 +106,15 @@ impl Backup {
     }
 }
 
+/// How many backups a database holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Those that are stored.
+    pub stored: u64,
+    /// Those of them that nobody else has.
+    pub only_copies: u64,
+}
+
 /// What is written when an upload was claimed.
 #[derive(Clone, Debug)]
 pub struct NewBackup {

@@ -319,6 +319,7 @@ fn mongodb_permissions_are_host_user_password_authdb_and_targetdb() -> Result<()
                 ("mongodb_password", password),
                 ("mongodb_auth_db", "admin"),
                 ("mongodb_target_db", "retention"),
+                ("leave", "on"),
             ]
         };
         let refused = stage

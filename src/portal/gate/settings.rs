@@ -26,6 +26,7 @@ use crate::{
     },
     sftp::keys::AuthorizedKey,
     steps::{Outcome as StepOutcome, Step},
+    store::backups::Held,
 };
 
 /// The page's address, which stands in the audit log.
@@ -48,6 +49,8 @@ pub(in crate::portal) struct Known {
     pub(in crate::portal) trouble: Option<String>,
     /// What has to be set before maaiiconnect can make backups.
     pub(in crate::portal) missing: Vec<&'static str>,
+    /// What the database holds, and another one would not.
+    pub(in crate::portal) held: Held,
 }
 
 /// What came of adding a key.
@@ -82,6 +85,7 @@ impl Administrator {
         let settings = gate.store.settings().await?;
         Ok(Known {
             archive_keys: self.archive_keys(&settings).await?,
+            held: gate.store.stored_backups().await?,
             missing: telling::missing(&settings, &setting.defaults),
             settings,
             defaults: setting.defaults.clone(),
@@ -110,6 +114,11 @@ impl Administrator {
     /// The database that is set now.
     pub(in crate::portal) async fn database(&self) -> Result<Mongodb, Error> {
         Ok(self.who.gate.store.settings().await?.database(self.defaults()))
+    }
+
+    /// What the database holds that is in use.
+    pub(in crate::portal) async fn held(&self) -> Result<Held, Error> {
+        Ok(self.who.gate.store.stored_backups().await?)
     }
 
     async fn archive_keys(&self, settings: &Settings) -> Result<Vec<ArchiveKey>, Error> {
@@ -337,6 +346,10 @@ impl Administrator {
     ) -> Result<StepsToCome, Error> {
         let gate = &self.who.gate;
         let mut detail = format!("MongoDB Permissions: {}; {}", new.said(), said(modes));
+        if new.is_elsewhere(&self.database().await?) {
+            let Held { stored, only_copies } = self.held().await?;
+            detail += &format!("; {stored} stored backups stay behind, {only_copies} only copies");
+        }
         let admin_password = match password {
             Some(password) => Some(gate.passwords.hash(password).await?),
             None => None,

@@ -42,6 +42,8 @@ struct SettingsPage {
     archive_keys: Vec<ShownKey>,
     modes: Modes,
     database: Mongodb,
+    /// How many backups the database holds, and only copies among them; nothing if none.
+    held: Option<(String, String)>,
     password_min_chars: usize,
     sheet: Sheet,
     sftp_keys: Vec<keys::Shown>,
@@ -235,7 +237,15 @@ pub(in crate::portal) async fn online(
     }
     let secret = Some(password).filter(|it| !it.is_empty()).map(|it| Secret::new(it.to_owned()));
     let wanted = |modes| Modes { online: on, ..modes };
-    if !new.is(&administrator.database().await?) {
+    let now = administrator.database().await?;
+    if !new.is(&now) {
+        let stays = administrator.held().await?.stored > 0 && new.is_elsewhere(&now);
+        if stays && !form.has("leave") {
+            let said = "Another Host or TargetDB leaves the stored backups behind. Confirm that \
+                        below, and save again. Secrets have to be typed again."
+                .to_owned();
+            return show_with(&administrator, &request, said, Some((new, on))).await;
+        }
         // It may turn out to be of no use: then nothing of the form is saved.
         let modes = wanted(administrator.modes().await?);
         if is_none(modes) {
@@ -357,9 +367,26 @@ pub(super) async fn show(
     request: &Request,
     objection: String,
 ) -> Result<Response, Error> {
+    show_with(administrator, request, objection, None).await
+}
+
+/// The page, with *Online mode* as it was typed and whether that was on.
+async fn show_with(
+    administrator: &Administrator,
+    request: &Request,
+    objection: String,
+    typed: Option<(NewDatabase, bool)>,
+) -> Result<Response, Error> {
     let zone = Zone::of(request);
     let known = administrator.settings(request).await?;
     let settings = &known.settings;
+    let (mut modes, mut database) =
+        (settings.modes(&known.defaults), settings.database(&known.defaults));
+    if let Some((new, on)) = typed {
+        modes.online = on;
+        let NewDatabase { host, user, auth_db, target_db, .. } = new;
+        database = Mongodb { host, user, auth_db, target_db, ..database };
+    }
     let change = |change: &crate::settings::Change| (change.by.clone(), zone.show(change.at));
     answer::page(&SettingsPage {
         shell: Shell::new(administrator.signed_in(), request, Here::Backups, "Retention Settings"),
@@ -373,8 +400,12 @@ pub(super) async fn show(
         hour_hint: hour_hint(settings.schedule_hour, known.defaults.schedule_hour),
         rules: archive_key::RULES,
         archive_keys: archive_keys(&known, &zone),
-        modes: settings.modes(&known.defaults),
-        database: settings.database(&known.defaults),
+        modes,
+        database,
+        held: Some(known.held).filter(|held| held.stored > 0).map(|held| {
+            let only = counted(held.only_copies, "only copy", "only copies");
+            (counted(held.stored, "stored backup", "stored backups"), only)
+        }),
         password_min_chars: PASSWORD_MIN_CHARS,
         sftp_keys: settings.sftp_keys.iter().map(|key| keys::Shown::new(key, &zone)).collect(),
         overlaps: keys::OVERLAPS,

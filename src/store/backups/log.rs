@@ -5,9 +5,9 @@ use futures_util::TryStreamExt;
 
 use jiff::Timestamp;
 
-use super::{Backup, date, line::read, query::LogQuery};
+use super::{Backup, Held, date, line::read, query::LogQuery};
 use crate::{
-    backup::{DirectoryId, JobId, State, UploadId},
+    backup::{DirectoryId, JobId, State, UploadId, retention::Status},
     store::{Cursor, Error, Store, schema},
 };
 
@@ -25,6 +25,18 @@ impl Store {
     /// All uploads of one job, the oldest first.
     pub async fn backups_of_job(&self, job: &JobId) -> Result<Vec<Backup>, Error> {
         self.find_backups(doc! { "job": job.as_str() }, doc! { "_id": 1 }, 0).await
+    }
+
+    /// How many backups are stored, and how many of them are only copies.
+    pub async fn stored_backups(&self) -> Result<Held, Error> {
+        let count = async |more: Document| {
+            let mut filter = doc! { "state": State::Stored.as_str() };
+            filter.extend(more);
+            let count = self.collection(schema::BACKUPS).count_documents(filter).await;
+            count.map_err(Error::database("count stored backups"))
+        };
+        let completed = doc! { "deletion.status": Status::Completed.as_str() };
+        Ok(Held { stored: count(doc! {}).await?, only_copies: count(completed).await? })
     }
 
     /// Backups that are neither stored nor rejected, the oldest first.
