@@ -56,11 +56,14 @@ async fn furnished() -> Result<(World, Browser)> {
         line.extend(doc! {
             "_id": &upload, "job": &job, "service": service, "taken": day,
             "file": format!("backup_{service}_{job}_{:03}.zip", n * 37 % 101),
-            "size_bytes": i64::try_from(n * 7919 % 31)? * 1_000_000,
             "archive_kept": false,
         });
         let progress = line.get_document_mut("progress")?;
-        progress.extend(doc! { "media": 0_i64, "entries_total": i64::try_from(n % 5)? });
+        progress.extend(doc! {
+            "media": 0_i64,
+            "entries_total": i64::try_from(n % 5)?,
+            "bytes_total": i64::try_from(n * 7919 % 31)? * 1_000_000,
+        });
         line.extend(match n % 10 {
             0 => {
                 doc! { "state": "Rejected", "rejection": reason("damaged", "Its end is missing.") }
@@ -169,7 +172,7 @@ async fn every_line_is_on_one_page_in_whatever_order_the_log_is_sorted() -> Resu
         Ok(match sort {
             "made" => (line.get_datetime("taken")?.timestamp_millis(), String::new()),
             "file" => (0, line.get_str("file")?.to_owned()),
-            "size" => (number(line, "size_bytes"), String::new()),
+            "size" => (number(line.get_document("progress")?, "bytes_total"), String::new()),
             "files" => (number(line.get_document("progress")?, "entries_total"), String::new()),
             _ => {
                 let deletion = line.get_document("deletion").ok();

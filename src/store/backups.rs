@@ -95,6 +95,12 @@ impl Backup {
         Status::of(self.state, self.deletion.as_ref())
     }
 
+    /// maaiiconnect's *total data size*: all of its files together, uncompressed, in bytes. Not known
+    /// before its directory was read.
+    pub fn total_data_bytes(&self) -> Option<u64> {
+        (self.progress.entries_total > 0).then_some(self.progress.bytes_total)
+    }
+
     /// Whether it was rejected because its file is gone, so that there is none in quarantine.
     pub fn is_gone(&self) -> bool {
         self.rejection.as_ref().is_some_and(|reason| reason.code == RejectionCode::FileGone)

@@ -68,22 +68,16 @@ fn a_line_has_date_and_time_file_name_total_data_size_number_of_files_and_status
         for part in [file, &created[..19], &format!(">{files}<"), "Backup uploaded"] {
             ensure!(ours.contains(part), "there is no {part:?} in it: {ours}");
         }
-        // The size is that of the data that came, in whichever unit.
-        let bytes = theirs["archive_size_bytes"].as_f64().context("a size")?;
-        let shown = ours.split(['<', '>']).find_map(|cell| {
-            let (number, unit) = cell.trim().split_once([' ', '\u{a0}'])?;
-            let factor = match unit {
-                "B" => 1.0,
-                "kB" => 1e3,
-                "KiB" => 1024.0,
-                "MB" => 1e6,
-                "MiB" => 1024.0 * 1024.0,
-                _ => return None,
-            };
-            Some(number.parse::<f64>().ok()? * factor)
-        });
-        let shown = shown.with_context(|| format!("there is no size in it: {ours}"))?;
-        ensure!((shown / bytes - 1.0).abs() < 0.06, "{shown} is shown of {bytes} bytes");
+        // The size is that of all files, uncompressed, on both sides, and not that of the archive.
+        let bytes = theirs["total_data_size_bytes"].as_u64().context("a size")?;
+        ensure!(theirs["archive_size_bytes"].as_u64() != Some(bytes), "{theirs}");
+        let export = stage.page(&format!("/retention/log.json?q={}", stage.first.job)).await?;
+        let export: serde_json::Value = serde_json::from_str(&export)?;
+        let ours = &export["backups"][0];
+        ensure!(ours["total_data_size_bytes"] == bytes, "{bytes} bytes came: {ours}");
+        ensure!(ours["archive_size_bytes"] == theirs["archive_size_bytes"], "{ours}");
+        let page = stage.first.page.clone();
+        stage.shows(&page, &["<dt>Total data size</dt>", "<dt>Archive size</dt>"]).await?;
         Ok(())
     })
 }

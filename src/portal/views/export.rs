@@ -39,6 +39,7 @@ struct Row {
     data_nodes: Option<u32>,
     findings: Option<u64>,
     archive: Option<&'static str>,
+    archive_size_bytes: Option<u64>,
     receipt: Option<u64>,
     upload_complete: Option<Timestamp>,
     service: String,
@@ -48,7 +49,7 @@ struct Row {
 }
 
 /// The names of the columns.
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "date_and_time",
     "file_name",
     "total_data_size_bytes",
@@ -60,6 +61,7 @@ const COLUMNS: [&str; 17] = [
     "data_nodes",
     "findings",
     "archive",
+    "archive_size_bytes",
     "receipt",
     "upload_complete",
     "service",
@@ -126,7 +128,7 @@ impl Row {
         Self {
             date_and_time: Some(backup.taken),
             file_name: backup.file.clone(),
-            total_data_size_bytes: Some(backup.size_bytes),
+            total_data_size_bytes: backup.total_data_bytes(),
             backup_files: (entries > 0).then_some(entries),
             status: backup.retention_status().words(),
             data_here: judged.condition().words(),
@@ -135,6 +137,7 @@ impl Row {
             data_nodes: looked.nodes.map(|nodes| nodes.all),
             findings: is_stored.then(|| backup_line::findings(backup)),
             archive: is_stored.then(|| backup_line::archive(looked.kept)),
+            archive_size_bytes: Some(backup.size_bytes),
             receipt: looked.receipt.as_ref().map(|receipt| receipt.number),
             upload_complete: Some(backup.arrived),
             service: backup.service.clone(),
@@ -178,6 +181,7 @@ impl Row {
             number(self.data_nodes.map(u64::from)),
             number(self.findings),
             text(self.archive.unwrap_or_default()),
+            number(self.archive_size_bytes),
             number(self.receipt),
             time(self.upload_complete),
             text(&self.service),
