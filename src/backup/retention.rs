@@ -8,8 +8,8 @@
 //!
 //! The names are maaiiconnect's, and so is what each of them says to people. `Uploading` and
 //! `Uploaded` follow from the state of the backup here and are stored nowhere; from `Deleting` on it
-//! stands in the database. Nothing gets to `Deleting` without a [`Cleared`], which a verdict alone
-//! can give.
+//! stands in the database. Nothing gets to `Deleting` from here without a [`Cleared`], which a verdict
+//! alone can give.
 
 use std::{fmt, str::FromStr};
 
@@ -156,6 +156,14 @@ impl Cleared {
     /// Somebody has pressed *Delete from maaiiconnect*.
     pub fn delete(self) -> Deleting {
         Deleting { passed_on: false }
+    }
+}
+
+impl Step {
+    /// Somebody has pressed *Delete from maaiiconnect* there and not here: no verdict was asked for,
+    /// and what goes on can only be followed.
+    pub fn begun_elsewhere() -> Self {
+        Self::Deleting(Deleting { passed_on: true })
     }
 }
 

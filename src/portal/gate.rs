@@ -6,6 +6,7 @@
 //! here may be reachable without a permit but signing in.
 
 mod condition;
+mod elsewhere;
 mod judging;
 mod library;
 mod log;

@@ -157,6 +157,7 @@ fn notice(done: &str) -> Option<Notice> {
         "deletion-begun" => "The deletion from maaiiconnect has begun.",
         "deletion-known" => "The deletion from maaiiconnect is under way or done already.",
         "deletion-noted" => "It is written down what became of the deletion.",
+        "deletion-elsewhere" => "It is written down that maaiiconnect has deleted this already.",
         "acknowledged" => "You have acknowledged that this backup was rejected.",
         "responsibility" => "You have taken responsibility for this finding.",
         "settings" => "The settings are saved.",
