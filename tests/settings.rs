@@ -9,9 +9,13 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use futures_util::TryStreamExt;
+use jiff::{SignedDuration, Timestamp};
 use mongodb::bson::{Document, doc};
 use nix::sys::signal::Signal;
-use retention::backup::State;
+use retention::{
+    backup::State,
+    health::journal::{self, Since},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -147,6 +151,19 @@ async fn days_and_hour_cannot_be_cleared_and_which_hour_holds_is_said() -> Resul
     Ok(())
 }
 
+/// Has the daemon believe that it has been watching for days.
+async fn awaited_in_vain(world: &mut World) -> Result<Browser> {
+    world.daemon.stop(Signal::SIGTERM).await?;
+    let health = journal::directory(&world.state_directory());
+    let mut since = Since::read(&health);
+    since.watching = Some(Timestamp::now() - SignedDuration::from_hours(72));
+    since.write(&health)?;
+    world.start_daemon().await?;
+    let mut browser = Browser::new(world)?;
+    browser.sign_in("Admin", &Options::default().admin_password).await?;
+    Ok(browser)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn retention_off_refuses_uploads_and_awaits_none_until_it_is_on() -> Result<()> {
     let (mut world, mut browser) = begun(Options::default()).await?;
@@ -156,6 +173,10 @@ async fn retention_off_refuses_uploads_and_awaits_none_until_it_is_on() -> Resul
         &[("schedule_hour", "2"), ("days_retained", ""), ("archive_key", "")],
     )
     .await?;
+    // For days no backup has come, and that alarms.
+    let mut browser = awaited_in_vain(&mut world).await?;
+    let (state, said) = world.check("schedule")?;
+    ensure!(state == "critical" && said.contains("No backup came"), "{state}: {said}");
     save(&mut browser, "power", &[("enabled", "off")]).await?;
     shows(&mut browser, &["OFF", "Uploads are refused"]).await?;
     ensure!(
@@ -169,12 +190,11 @@ async fn retention_off_refuses_uploads_and_awaits_none_until_it_is_on() -> Resul
         async move { Ok(off.exists()) }
     })
     .await?;
-    if nix::unistd::geteuid().is_root() {
-        let refused = world.upload(&file).await.err().context("it was let in")?.to_string();
-        ensure!(refused.contains("uploads-refused-retention-is-off"), "{refused}");
-    }
-    let status = world.status()?.to_string();
-    ensure!(status.contains("Retention is off"), "{status}");
+    let refused = world.refused(&file).await?;
+    ensure!(refused.contains("uploads-refused-retention-is-off"), "{refused}");
+    // The alarm stops.
+    let (state, said) = world.check("schedule")?;
+    ensure!(state == "ok" && said.starts_with("Retention is off"), "{state}: {said}");
     // It stays so when the daemon begins anew.
     world.daemon.stop(Signal::SIGTERM).await?;
     world.start_daemon().await?;
@@ -541,7 +561,7 @@ async fn what_is_set_on_one_node_holds_on_the_other() -> Result<()> {
     let program = Program { path: world::binary()?, config, disks: None };
     process::output(program.command().args(["sftp", "prepare"]))?;
     let (log, notify) = (world.directory().join("other.log"), world.directory().join("other.sock"));
-    let mut daemon = Daemon::new(program, &log, notify, None);
+    let mut daemon = Daemon::new(program.clone(), &log, notify, None);
     daemon.launch()?;
     daemon.ready(PATIENCE).await?;
 
@@ -553,6 +573,34 @@ async fn what_is_set_on_one_node_holds_on_the_other() -> Result<()> {
         async move { Ok(fs::read_to_string(keys)?.contains(&uploader)) }
     })
     .await?;
+    // Archive Key, modes and hour: what the second node takes in goes by them.
+    let general = [("days_retained", "30"), ("schedule_hour", "5"), ("archive_key", NEW_KEY)];
+    save(&mut browser, "general", &general).await?;
+    let host = world.mongod.address();
+    let offline_alone = [
+        ("mongodb_host", host.as_str()),
+        ("mongodb_user", ""),
+        ("mongodb_auth_db", "admin"),
+        ("mongodb_target_db", "retention"),
+    ];
+    save(&mut browser, "online", &offline_alone).await?;
+    let status = program.command().args(["status", "--json"]).output()?;
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    ensure!(status.contains("05:00 UTC"), "the second node awaits no backup at 05:00: {status}");
+    let bytes = Sample::new(10).with("lc-data-server/none.json", "[]").bytes_with(NEW_KEY)?;
+    let written = archives::write(world.directory(), 2, &bytes)?;
+    let inbox = state.join("sftp/inbox");
+    fs::copy(&written, inbox.join("on-its-way.part"))?;
+    fs::rename(inbox.join("on-its-way.part"), inbox.join(archives::name(2)))?;
+    let there = world.wait_state(&job(2), State::Stored, PATIENCE).await?;
+    let kept = state.join("archive/2021").join(archives::name(2));
+    until("the second node keeps the archive", || async { Ok(kept.exists()) }).await?;
+    let modes = there.get_document("modes")?;
+    ensure!((modes.get_bool("online")?, modes.get_bool("offline")?) == (false, true), "{modes}");
+    ensure!(there.get_array("archive_keys")?.len() == 1, "{there}");
+    let unpacked = world.database().collection::<Document>("messages");
+    ensure!(unpacked.count_documents(doc! { "backup": job(2) }).await? == 0, "it was unpacked");
+
     save(&mut browser, "power", &[("enabled", "off")]).await?;
     until("both refuse uploads", || {
         let off = file("off");
