@@ -46,15 +46,20 @@ pub enum Action {
     DeletionFailed,
     /// Said that maaiiconnect has deleted a backup's data.
     DeletionCompleted,
+    /// Set about changing the settings. What came of it has a line of its own; where there is none,
+    /// the work was cut off, and the settings say what is so.
+    SettingsAttempted,
     /// Changed the settings.
     SettingsChanged,
+    /// Could not change the settings.
+    SettingsNotChanged,
     /// Tried a configuration out.
     ConfigurationTested,
 }
 
 impl Action {
     /// All actions, in the order of the enum.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::SignIn,
         Self::SignInRefused,
         Self::SignOut,
@@ -73,7 +78,9 @@ impl Action {
         Self::DeletionBegun,
         Self::DeletionFailed,
         Self::DeletionCompleted,
+        Self::SettingsAttempted,
         Self::SettingsChanged,
+        Self::SettingsNotChanged,
         Self::ConfigurationTested,
     ];
 
@@ -98,7 +105,9 @@ impl Action {
             Self::DeletionBegun => "deletion-begun",
             Self::DeletionFailed => "deletion-failed",
             Self::DeletionCompleted => "deletion-completed",
+            Self::SettingsAttempted => "settings-attempted",
             Self::SettingsChanged => "settings-changed",
+            Self::SettingsNotChanged => "settings-not-changed",
             Self::ConfigurationTested => "configuration-tested",
         }
     }

@@ -47,14 +47,15 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    audit::Event,
     backup::verdict::Kept,
-    config::{Audience, Secret, Secrets},
+    config::{Audience, Modes, Mongodb, Secret, Secrets},
     connector::Connection,
     health::watch::{Reports, SharedHistory},
     settings::{Change, Defaults, seal::Seal, sheet::Sheet},
     sftp::Endpoint,
     steps::Step,
-    store::{Store, backups::Backup},
+    store::{Store, accounts::PasswordHash, backups::Backup},
 };
 use gate::Gate;
 
@@ -145,11 +146,51 @@ pub struct NewDatabase {
     pub target_db: String,
 }
 
-/// Begins a trial of that name.
-pub type Trial = dyn Fn(&str) -> Option<StepsToCome> + Send + Sync;
+impl NewDatabase {
+    /// Where it is and as whom it is used, for the audit log.
+    fn said(&self) -> String {
+        let Self { host, user, auth_db, target_db, .. } = self;
+        let user = if user.is_empty() { "nobody" } else { user };
+        format!("{host} as {user} of {auth_db}, {target_db}")
+    }
+
+    /// Whether it is another one than is in use, as far as its address says.
+    fn is_elsewhere(&self, used: &Mongodb) -> bool {
+        self.host != used.host || self.target_db != used.target_db
+    }
+
+    /// Whether it is the one that is in use, under the same user.
+    fn is(&self, used: &Mongodb) -> bool {
+        !self.is_elsewhere(used)
+            && self.user == used.user
+            && self.auth_db == used.auth_db
+            && self.password.is_none()
+    }
+}
+
+/// Another database that is to be taken into use, and what is set with it: all of it, or nothing.
+#[derive(Debug)]
+pub struct Move {
+    /// Which one.
+    pub database: NewDatabase,
+    /// What becomes of a backup from then on.
+    pub modes: Modes,
+    /// A new password of `Admin`, if one was set.
+    pub admin_password: Option<PasswordHash>,
+    /// Who wants it.
+    pub change: Change,
+    /// What its audit log is to say.
+    pub events: Vec<Event>,
+}
+
+/// The step that takes another database into use: once it is done, it is in use.
+pub const TAKEN: &str = "take it into use";
+
+/// Begins a trial of that name: of what is saved, or of a database that was typed and is not saved.
+pub type Trial = dyn Fn(&str, Option<NewDatabase>) -> Option<StepsToCome> + Send + Sync;
 
 /// Begins to take a database into use.
-pub type DatabaseChange = dyn Fn(NewDatabase, Change) -> StepsToCome + Send + Sync;
+pub type DatabaseChange = dyn Fn(Move) -> StepsToCome + Send + Sync;
 
 /// Steps that come as they end.
 pub type StepsToCome = mpsc::Receiver<Step>;

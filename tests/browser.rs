@@ -75,6 +75,16 @@ impl Browser {
         timeout(PATIENCE, answer).await.with_context(|| format!("no answer for {range}"))?
     }
 
+    /// Takes a file away: the status, and every byte.
+    pub(crate) async fn take(&mut self, path: &str) -> Result<(u16, Vec<u8>)> {
+        let answer = self.exchange_bytes("GET", path, &[], "");
+        let bytes = timeout(PATIENCE, answer).await.with_context(|| format!("no {path}"))??;
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").context("a head")?;
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let status = head.split(' ').nth(1).unwrap_or_default().parse()?;
+        Ok((status, bytes[end + 4..].to_vec()))
+    }
+
     /// Sends a form.
     pub(crate) async fn post(&mut self, path: &str, form: &[(&str, &str)]) -> Result<Answer> {
         self.ask("POST", path, form).await
@@ -119,6 +129,22 @@ impl Browser {
         form: &[(&str, &str)],
         more_headers: &str,
     ) -> Result<Answer> {
+        let bytes = self.exchange_bytes(method, path, form, more_headers).await?;
+        let text = String::from_utf8_lossy(&bytes);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            bail!("no answer to {method} {path}: {text:?}");
+        };
+        let status = head.split(' ').nth(1).unwrap_or_default().parse()?;
+        Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
+    }
+
+    async fn exchange_bytes(
+        &self,
+        method: &str,
+        path: &str,
+        form: &[(&str, &str)],
+        more_headers: &str,
+    ) -> Result<Vec<u8>> {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let cookie =
             self.cookie.as_ref().map_or(String::new(), |cookie| format!("Cookie: {cookie}\r\n"));
@@ -134,12 +160,7 @@ impl Browser {
         stream.write_all(request.as_bytes()).await?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await?;
-        let text = String::from_utf8_lossy(&bytes);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
-            bail!("no answer to {method} {path}: {text:?}");
-        };
-        let status = head.split(' ').nth(1).unwrap_or_default().parse()?;
-        Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
+        Ok(bytes)
     }
 }
 

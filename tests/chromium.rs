@@ -220,6 +220,28 @@ impl Chromium {
         self.lead_on(Locator::Css(selector)).await
     }
 
+    /// Presses what a selector finds and opens a window of its own, and goes on in that.
+    pub(crate) async fn click_aside(&self, selector: &str) -> Result<()> {
+        let known = self.client.windows().await?;
+        self.click_at(Locator::Css(selector)).await?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let windows = self.client.windows().await?;
+            if let Some(new) = windows.into_iter().find(|window| !known.contains(window)) {
+                return Ok(self.client.switch_to_window(new).await?);
+            }
+            ensure!(Instant::now() < deadline, "{selector} opens no window");
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    /// Closes this window, and goes on in the first one.
+    pub(crate) async fn close_aside(&self) -> Result<()> {
+        self.client.close_window().await?;
+        let first = self.client.windows().await?.into_iter().next().context("a window")?;
+        Ok(self.client.switch_to_window(first).await?)
+    }
+
     async fn lead_on(&self, place: Locator<'_>) -> Result<()> {
         // Only the page that is there now has the mark.
         self.script("window.isLeft = true").await?;

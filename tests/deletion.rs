@@ -252,6 +252,39 @@ async fn what_lies_in_an_archive_on_one_of_two_data_nodes_is_not_safe_until_that
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_in_maaiiconnect_already_is_the_only_copy_whatever_the_verdict()
+-> Result<()> {
+    let lost = r#"[{"_id":"f9","fileID":"lost","path":"data-retention/room1/lost.png"}]"#;
+    let sample = Sample::new(10).with("file-management/more.json", lost);
+    let (world, mut browser, path) = stored(&sample).await?;
+    shows(&mut browser, &path, &["Not yet", "It was deleted in maaiiconnect already"]).await?;
+    let (elsewhere, right) = (format!("{path}/elsewhere"), Options::default().admin_password);
+    for (reason, password, said) in [
+        ("Pressed in the console.", "not the password", "The password is not the right one."),
+        (" ", right.as_str(), "A reason is needed."),
+    ] {
+        let refused =
+            browser.submit(&elsewhere, &[("reason", reason), ("password", password)]).await?;
+        ensure!(refused.status == 400 && refused.body.contains(said), "{refused:?}");
+    }
+    shows(&mut browser, &path, &["Backup uploaded"]).await?;
+    ensure!(audited(&world, "deletion-completed").await? == 0);
+
+    let said = [("reason", "Pressed in the console."), ("password", right.as_str())];
+    ensure!(browser.submit(&elsewhere, &said).await?.status == 303);
+    let parts = ["Status: Completed", "This is the only copy.", "Pressed in the console."];
+    shows(&mut browser, &path, &parts).await?;
+    shows(&mut browser, "/retention/backups", &["Completed", "Only copy"]).await?;
+    let page = browser.get(&path).await?.body;
+    ensure!(!page.contains(&elsewhere), "it can be said again: {page}");
+    let audit = world.database().collection::<Document>("audit");
+    let event = audit.find_one(doc! { "action": "deletion-completed", "subject": &path }).await?;
+    let event = event.context("it is in the audit log")?;
+    ensure!(event.get_str("detail")?.ends_with("Pressed in the console."), "{event}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_backup_that_another_upload_contradicts_is_not_safe_until_somebody_settles_it()
 -> Result<()> {
     let (mut world, mut browser, path) = stored(&Sample::new(10)).await?;
@@ -335,6 +368,10 @@ async fn through_the_connector_exactly_what_a_backup_held_is_deleted_and_can_sti
     // Whoever was asked by hand would have to say so; here nobody may.
     let said = [("outcome", "completed")];
     ensure!(browser.submit(&format!("{path}/outcome"), &said).await?.status == 400);
+    let said = [("reason", "It was pressed there."), ("password", password.as_str())];
+    ensure!(browser.submit(&format!("{path}/elsewhere"), &said).await?.status == 400);
+    let page = browser.get(&path).await?.body;
+    ensure!(!page.contains("It was deleted in maaiiconnect already"), "{page}");
 
     world.daemon.stop(Signal::SIGKILL).await?;
     world.start_daemon().await?;

@@ -4,9 +4,15 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use jiff::{SignedDuration, Timestamp};
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use rand::RngCore;
-use retention::backup::{Condition, State};
+use retention::{
+    backup::{
+        Condition, DirectoryId, Reason, State, UploadId, WaitCode, history::What, state::Claimed,
+    },
+    store::backups::{Change, NewBackup},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -56,11 +62,14 @@ async fn furnished() -> Result<(World, Browser)> {
         line.extend(doc! {
             "_id": &upload, "job": &job, "service": service, "taken": day,
             "file": format!("backup_{service}_{job}_{:03}.zip", n * 37 % 101),
-            "size_bytes": i64::try_from(n * 7919 % 31)? * 1_000_000,
             "archive_kept": false,
         });
         let progress = line.get_document_mut("progress")?;
-        progress.extend(doc! { "media": 0_i64, "entries_total": i64::try_from(n % 5)? });
+        progress.extend(doc! {
+            "media": 0_i64,
+            "entries_total": i64::try_from(n % 5)?,
+            "bytes_total": i64::try_from(n * 7919 % 31)? * 1_000_000,
+        });
         line.extend(match n % 10 {
             0 => {
                 doc! { "state": "Rejected", "rejection": reason("damaged", "Its end is missing.") }
@@ -169,7 +178,7 @@ async fn every_line_is_on_one_page_in_whatever_order_the_log_is_sorted() -> Resu
         Ok(match sort {
             "made" => (line.get_datetime("taken")?.timestamp_millis(), String::new()),
             "file" => (0, line.get_str("file")?.to_owned()),
-            "size" => (number(line, "size_bytes"), String::new()),
+            "size" => (number(line.get_document("progress")?, "bytes_total"), String::new()),
             "files" => (number(line.get_document("progress")?, "entries_total"), String::new()),
             _ => {
                 let deletion = line.get_document("deletion").ok();
@@ -506,5 +515,53 @@ async fn an_upload_on_its_way_has_a_live_bar_and_its_rate() -> Result<()> {
     ensure!(bar["percent"].as_u64().is_some_and(|percent| percent < 100), "{bar}");
     let text = bar["text"].as_str().unwrap_or_default();
     ensure!(text.contains("those before had about 5.0 MB"), "{bar}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_tried_again_and_again_does_not_drive_out_how_it_began() -> Result<()> {
+    let world = World::start(Options::default()).await?;
+    let store = world.store()?;
+    let (upload, now) = (upload(1).parse::<UploadId>()?, Timestamp::from_second(1_700_000_000)?);
+    store
+        .add_backup(&NewBackup {
+            upload: upload.clone(),
+            name: archives::name(9).parse()?,
+            size_bytes: 1,
+            arrived: now,
+            // Nobody's, so that nobody looks for its file.
+            directory: DirectoryId::new(1, 1),
+            senders: None,
+        })
+        .await?;
+    let (mut state, mut storing) = (State::Claimed, Claimed.begin());
+    let at = |n: i64| now + SignedDuration::from_secs(n);
+    for n in 0..120 {
+        let why = if n < 100 { "$disk is away." } else { "The database is away." };
+        let why = Reason::new(WaitCode::ArchiveUnreadable, why);
+        let waiting = storing.clone().wait(why);
+        store.change_backup(&upload, state, Change::Storing(storing), at(2 * n)).await?;
+        storing = waiting.clone().resume();
+        let waits = Change::Waiting(waiting);
+        store.change_backup(&upload, State::Storing, waits, at(2 * n + 1)).await?;
+        state = State::Waiting;
+    }
+    let backup = store.backup(&upload).await?.context("it is there")?;
+    let told: Vec<_> = backup
+        .history
+        .iter()
+        .map(|event| (event.what, event.said.as_deref().unwrap_or_default()))
+        .collect();
+    let expected = [
+        (What::Claimed, ""),
+        (What::Waiting, "$disk is away."),
+        (What::Storing, ""),
+        (What::Waiting, "The database is away."),
+    ];
+    ensure!(told == expected, "{told:?}");
+    // The time is that of the last.
+    let last = backup.history.last().context("an event")?.at;
+    ensure!(last.duration_since(now).as_secs() == 239, "{last}");
+    ensure!(backup.begun.is_none(), "nothing of it is in the store");
     Ok(())
 }

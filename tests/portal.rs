@@ -94,6 +94,12 @@ const TABLE: &[Row] = &[
     ),
     (
         "POST",
+        "/retention/backups/{upload}/elsewhere",
+        "/retention/backups/UPLOAD/elsewhere",
+        [303, 403, 403, 403],
+    ),
+    (
+        "POST",
         "/retention/backups/{upload}/responsibility",
         "/retention/backups/UPLOAD/responsibility",
         [303, 403, 403, 403],

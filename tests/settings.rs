@@ -1,12 +1,25 @@
 //! The Settings tab: what is set in the portal holds at once, on the real parts, and is told to
 //! maaiiconnect.
 
-use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
+use futures_util::TryStreamExt;
+use jiff::{SignedDuration, Timestamp};
 use mongodb::bson::{Document, doc};
 use nix::sys::signal::Signal;
-use retention::backup::State;
+use retention::{
+    backup::State,
+    health::journal::{self, Since},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use crate::{
     archives::{self, KEY, Sample, job},
@@ -45,6 +58,19 @@ async fn uploaded(world: &mut World, n: u32, key: &str) -> Result<Document> {
     let bytes = Sample::new(10).with("lc-data-server/none.json", "[]").bytes_with(key)?;
     world.upload(&archives::write(world.directory(), n, &bytes)?).await?;
     world.wait_state(&job(n), State::Stored, PATIENCE).await
+}
+
+/// What the audit log of a database says of settings, once it is so many lines.
+async fn audited(world: &World, database: &str, lines: usize) -> Result<Vec<(String, String)>> {
+    let audit = world.database().client().database(database).collection::<Document>("audit");
+    let wanted = doc! { "action": { "$regex": "^settings-" } };
+    let count = || async { Ok(audit.count_documents(wanted.clone()).await? >= lines as u64) };
+    until("the audit log has it", count).await?;
+    let found = audit.find(wanted.clone()).sort(doc! { "at": 1, "_id": 1 }).await?;
+    let found: Vec<Document> = found.try_collect().await?;
+    ensure!(found.len() == lines, "{found:?}");
+    let text = |line: &Document, name: &str| line.get_str(name).unwrap_or_default().to_owned();
+    Ok(found.iter().map(|line| (text(line, "action"), text(line, "detail"))).collect())
 }
 
 /// What the database says was set.
@@ -116,8 +142,52 @@ async fn with_another_settings_key_backups_wait_until_their_archive_key_is_set_a
 
     let mut browser = Browser::new(&world)?;
     browser.sign_in("Admin", &Options::default().admin_password).await?;
+    shows(&mut browser, &["cannot be opened", "set the Archive Key again"]).await?;
     save(&mut browser, "general", &general).await?;
     world.wait_state(&job(3), State::Stored, PATIENCE).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn days_and_hour_cannot_be_cleared_and_which_hour_holds_is_said() -> Result<()> {
+    let sections = "[health]\nschedule_hour = 4\n".to_owned();
+    let (world, mut browser) = begun(Options { sections, ..Options::default() }).await?;
+    shows(&mut browser, &[">04:00, as configured</option>", "is that of the configuration file"])
+        .await?;
+    // Saved as it stands, the hour stays the configured one.
+    let general = [("days_retained", "30"), ("schedule_hour", ""), ("archive_key", "")];
+    save(&mut browser, "general", &general).await?;
+    ensure!(document(&world).await?.contains("\"schedule_hour\": null"));
+    let general = [("days_retained", "30"), ("schedule_hour", "5"), ("archive_key", "")];
+    save(&mut browser, "general", &general).await?;
+    shows(&mut browser, &["The configuration file says 04:00; what is set here goes before it."])
+        .await?;
+    let page = browser.get(PAGE).await?.body;
+    ensure!(!page.contains("<option value=\"\""), "no hour can be chosen: {page}");
+
+    let before = document(&world).await?;
+    for (days, hour, said) in [
+        ("", "5", "The maximum days retained cannot be cleared"),
+        ("30", "", "The hour of the schedule cannot be cleared"),
+    ] {
+        let cleared = [("days_retained", days), ("schedule_hour", hour), ("archive_key", "")];
+        let refused = browser.submit(&format!("{PAGE}/general"), &cleared).await?;
+        ensure!(refused.status == 200 && refused.body.contains(said), "{refused:?}");
+    }
+    ensure!(document(&world).await? == before, "something was cleared");
+    Ok(())
+}
+
+/// Has the daemon believe that it has been watching for days.
+async fn awaited_in_vain(world: &mut World) -> Result<Browser> {
+    world.daemon.stop(Signal::SIGTERM).await?;
+    let health = journal::directory(&world.state_directory());
+    let mut since = Since::read(&health);
+    since.watching = Some(Timestamp::now() - SignedDuration::from_hours(72));
+    since.write(&health)?;
+    world.start_daemon().await?;
+    let mut browser = Browser::new(world)?;
+    browser.sign_in("Admin", &Options::default().admin_password).await?;
+    Ok(browser)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,6 +199,10 @@ async fn retention_off_refuses_uploads_and_awaits_none_until_it_is_on() -> Resul
         &[("schedule_hour", "2"), ("days_retained", ""), ("archive_key", "")],
     )
     .await?;
+    // For days no backup has come, and that alarms.
+    let mut browser = awaited_in_vain(&mut world).await?;
+    let (state, said) = world.check("schedule")?;
+    ensure!(state == "critical" && said.contains("No backup came"), "{state}: {said}");
     save(&mut browser, "power", &[("enabled", "off")]).await?;
     shows(&mut browser, &["OFF", "Uploads are refused"]).await?;
     ensure!(
@@ -142,12 +216,11 @@ async fn retention_off_refuses_uploads_and_awaits_none_until_it_is_on() -> Resul
         async move { Ok(off.exists()) }
     })
     .await?;
-    if nix::unistd::geteuid().is_root() {
-        let refused = world.upload(&file).await.err().context("it was let in")?.to_string();
-        ensure!(refused.contains("uploads-refused-retention-is-off"), "{refused}");
-    }
-    let status = world.status()?.to_string();
-    ensure!(status.contains("Retention is off"), "{status}");
+    let refused = world.refused(&file).await?;
+    ensure!(refused.contains("uploads-refused-retention-is-off"), "{refused}");
+    // The alarm stops.
+    let (state, said) = world.check("schedule")?;
+    ensure!(state == "ok" && said.starts_with("Retention is off"), "{state}: {said}");
     // It stays so when the daemon begins anew.
     world.daemon.stop(Signal::SIGTERM).await?;
     world.start_daemon().await?;
@@ -219,6 +292,13 @@ async fn keys_may_upload_wherever_they_were_added_and_end_when_they_were_told_to
     save(&mut browser, "keys/remove", &later).await?;
     shows(&mut browser, &["<strong>ends "]).await?;
     ensure!(fs::read_to_string(&file)?.contains(&public), "it ended at once");
+    // Added again, it does not end, and that is said.
+    let again = browser.submit(&format!("{PAGE}/keys"), &[("key", &public)]).await?;
+    ensure!(again.header("location") == format!("{PAGE}?done=key-stays"), "{again:?}");
+    let page = browser.get(&format!("{PAGE}?done=key-stays")).await?.body;
+    ensure!(page.contains("does not any more") && !page.contains("<strong>ends "), "{page}");
+    let again = browser.submit(&format!("{PAGE}/keys"), &[("key", &public)]).await?;
+    ensure!(again.header("location") == format!("{PAGE}?done=key-known"), "{again:?}");
     let now = [("fingerprint", fingerprint.as_str()), ("overlap_days", "0")];
     save(&mut browser, "keys/remove", &now).await?;
     authorised(public, false).await?;
@@ -254,6 +334,26 @@ async fn test_this_configuration_now_shows_each_step_and_where_it_failed() -> Re
     for part in ["write at majority", "read back", "Every step was done.", "</html>"] {
         ensure!(page.contains(part), "{part}: {page}");
     }
+    ensure!(page.contains("What is saved is tested."), "{page}");
+    // What was typed and not saved is tested as well, and not saved.
+    let host = world.mongod.address();
+    for (host, target, said) in [
+        (host.as_str(), "elsewhere", "Every step was done."),
+        ("127.0.0.1:1", "retention", "It failed at this step: find the database."),
+    ] {
+        let typed = [
+            ("mongodb_host", host),
+            ("mongodb_user", ""),
+            ("mongodb_auth_db", "admin"),
+            ("mongodb_target_db", target),
+        ];
+        let page = browser.submit(&test("mongodb"), &typed).await?.body;
+        for part in [said, "tested as you typed it, which is not saved"] {
+            ensure!(page.contains(part), "{part}: {page}");
+        }
+    }
+    let saved = document(&world).await?;
+    ensure!(!saved.contains("elsewhere") && !saved.contains("127.0.0.1:1\""), "{saved}");
     let page = browser.submit(&test("sftp"), &[]).await?.body;
     for part in ["upload with the stock sftp client", "Every step was done."] {
         ensure!(page.contains(part), "{part}: {page}");
@@ -281,24 +381,62 @@ async fn another_database_is_taken_into_use_only_if_every_step_is_done() -> Resu
             ("mongodb_user", ""),
             ("mongodb_auth_db", "admin"),
             ("mongodb_target_db", target),
+            ("leave", "on"),
         ]
     };
-    // Nobody listens there.
-    let nobody =
-        browser.submit(&format!("{PAGE}/online"), &form("127.0.0.1:1", "retention")).await?;
+    // What is stored is not left behind unseen.
+    let mut unconfirmed = form("127.0.0.1:1", "elsewhere");
+    unconfirmed.pop();
+    let asked = browser.submit(&format!("{PAGE}/online"), &unconfirmed).await?;
+    let left = "leaves 1 stored backup behind, among them 0 only copies";
+    for part in ["Confirm that below", left, "value=\"127.0.0.1:1\"", "value=\"elsewhere\""] {
+        ensure!(asked.status == 200 && asked.body.contains(part), "{part}: {asked:?}");
+    }
+    // Nobody listens there: nothing of the form is saved, neither mode nor password.
+    save(&mut browser, "offline", &[("offline", "on"), ("sftp_address", "")]).await?;
+    let old = audited(&world, "retention", 0).await?.len();
+    ensure!(old == 0, "the modes were on before");
+    let mut with_others = form("127.0.0.1:1", "retention");
+    with_others[0] = ("portal_password", "another quiet Harbour");
+    let nobody = browser.submit(&format!("{PAGE}/online"), &with_others).await?;
     ensure!(nobody.body.contains("It failed at this step: find the database."), "{nobody:?}");
     ensure!(browser.get(PAGE).await?.status == 200, "it begins anew");
+    // The log says that it was attempted, and that nothing changed.
+    let logged = audited(&world, "retention", 2).await?;
+    let expected = ["settings-attempted", "settings-not-changed"];
+    ensure!(logged.iter().map(|(action, _)| action).eq(&expected), "{logged:?}");
+    ensure!(logged[0].1.starts_with("MongoDB Permissions: 127.0.0.1:1"), "{logged:?}");
+    ensure!(logged[1].1.starts_with("find the database: "), "{logged:?}");
+    let rest = "Online mode off, Offline mode on; 1 stored backups stay behind, 0 only copies; \
+                a new password of Admin";
+    ensure!(logged[0].1.ends_with(rest), "{logged:?}");
+    let password = Options::default().admin_password;
+    Browser::new(&world)?.sign_in("Admin", &password).await.context("the password was changed")?;
+    shows(&mut browser, &["name=\"online\" checked"]).await?;
 
     let host: &'static str = Box::leak(host.into_boxed_str());
-    let taken = browser.submit(&format!("{PAGE}/online"), &form(host, "elsewhere")).await?;
+    // This time with another password, which holds there.
+    let password = "another quiet Harbour";
+    let mut with_password = form(host, "elsewhere");
+    with_password.push(("portal_password", password));
+    let taken = browser.submit(&format!("{PAGE}/online"), &with_password).await?;
     ensure!(taken.body.contains("Every step was done."), "{taken:?}");
-    // All begins anew: the session has ended, and the password is the same.
-    let password = Options::default().admin_password;
+    // Both logs have it: that of the database which was left, and that of the new one.
+    let logged = audited(&world, "retention", 4).await?;
+    let expected = ["settings-attempted", "settings-changed"];
+    ensure!(logged[2..].iter().map(|(action, _)| action).eq(&expected), "{logged:?}");
+    let there = audited(&world, "elsewhere", 1).await?;
+    ensure!(there == logged[3..], "{there:?}");
+    let changed = doc! { "action": "password-changed", "subject": "/accounts/Admin" };
+    let there = world.database().client().database("elsewhere");
+    let audit = there.collection::<Document>("audit");
+    ensure!(audit.count_documents(changed).await? == 1, "nobody wrote the password down");
+    // All begins anew: the session has ended.
     until("the portal is back", || {
-        let (password, world) = (password.clone(), &world);
+        let world = &world;
         async move {
             let mut browser = Browser::new(world)?;
-            if browser.sign_in("Admin", &password).await.is_err() {
+            if browser.sign_in("Admin", password).await.is_err() {
                 return Ok(false);
             }
             let page = browser.get(PAGE).await?;
@@ -321,6 +459,26 @@ async fn another_database_is_taken_into_use_only_if_every_step_is_done() -> Resu
     ensure!(before.count_documents(doc! { "job": job(2) }).await? == 0);
     // The commands look there as well.
     ensure!(world.status()?.to_string().contains(&job(2)));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_database_is_gone_says_that_another_one_may_have_been_set() -> Result<()> {
+    let (mut world, _) = begun(Options::default()).await?;
+    let said = "If another database was set in the portal while this node was down";
+    ensure!(!world.run(&["status"])?.1.contains(said));
+    world.mongod.stop(Signal::SIGTERM).await?;
+    let status = world.run(&["status"])?.1;
+    ensure!(status.contains(said) && status.contains("OPERATIONS.md, section 6"), "{status}");
+    let log = world.directory().join("logs/daemon.log");
+    let deadline = Instant::now() + PATIENCE;
+    while !fs::read_to_string(&log)?.contains(said) {
+        ensure!(Instant::now() < deadline, "the journal never says it");
+        tokio::time::sleep(process::GLANCE).await;
+    }
+    // What stands there for that case is there.
+    let operations = include_str!("../OPERATIONS.md");
+    ensure!(operations.contains("**a node that missed another database**"));
     Ok(())
 }
 
@@ -392,6 +550,52 @@ async fn maaiiconnect_is_told_through_the_connector() -> Result<()> {
     checked("error", "See whether connector.url is right")
 }
 
+/// A service that has a key of which no appliance wants to know, and makes another one like it.
+async fn with_weak_keys(listener: TcpListener) -> Result<()> {
+    loop {
+        let (mut stream, _) = listener.accept().await?;
+        let mut head = vec![0; 8192];
+        let read = stream.read(&mut head).await?;
+        let head = String::from_utf8_lossy(&head[..read]).into_owned();
+        let key = |name: &str| {
+            format!(r#"{{"public_key":"ssh-dss AAAA {name}","fingerprint":"SHA256:{name}"}}"#)
+        };
+        let (status, body) = match head.split(" HTTP").next() {
+            Some("GET /connector/v1/sftp-key") => (200, key("old")),
+            Some("POST /connector/v1/sftp-key") => (200, key("new")),
+            _ => (503, "{}".to_owned()),
+        };
+        let answer = format!(
+            "HTTP/1.1 {status} .\r\nContent-Type: application/json\r\nConnection: close\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(answer.as_bytes()).await?;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_of_maaiiconnect_that_is_not_let_in_leaves_a_trace_and_advice() -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/connector/v1", listener.local_addr()?);
+    let service = tokio::spawn(with_weak_keys(listener));
+    let sections = format!("[connector]\nurl = {url:?}\n");
+    let (world, mut browser) = begun(Options { sections, ..Options::default() }).await?;
+    process::write_secret(&world.secret("connector-token"), &"t0ken".repeat(8))?;
+    let refused = browser.submit(&format!("{PAGE}/keys/generate"), &[]).await?;
+    for part in ["has made the key SHA256:new", "DSA keys are too weak", "do not remove it"] {
+        ensure!(refused.body.contains(part), "{part}: {refused:?}");
+    }
+    let logged = audited(&world, "retention", 2).await?;
+    let expected = [
+        ("settings-attempted", "maaiiconnect's SFTP key: a new one in the place of SHA256:old"),
+        ("settings-changed", "maaiiconnect's SFTP key: SHA256:new in the place of SHA256:old"),
+    ];
+    ensure!(logged.iter().map(|(action, said)| (&**action, &**said)).eq(expected), "{logged:?}");
+    service.abort();
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_set_on_one_node_holds_on_the_other() -> Result<()> {
     let (mut world, mut browser) = begun(Options::default()).await?;
@@ -407,7 +611,7 @@ async fn what_is_set_on_one_node_holds_on_the_other() -> Result<()> {
     let program = Program { path: world::binary()?, config, disks: None };
     process::output(program.command().args(["sftp", "prepare"]))?;
     let (log, notify) = (world.directory().join("other.log"), world.directory().join("other.sock"));
-    let mut daemon = Daemon::new(program, &log, notify, None);
+    let mut daemon = Daemon::new(program.clone(), &log, notify, None);
     daemon.launch()?;
     daemon.ready(PATIENCE).await?;
 
@@ -419,6 +623,34 @@ async fn what_is_set_on_one_node_holds_on_the_other() -> Result<()> {
         async move { Ok(fs::read_to_string(keys)?.contains(&uploader)) }
     })
     .await?;
+    // Archive Key, modes and hour: what the second node takes in goes by them.
+    let general = [("days_retained", "30"), ("schedule_hour", "5"), ("archive_key", NEW_KEY)];
+    save(&mut browser, "general", &general).await?;
+    let host = world.mongod.address();
+    let offline_alone = [
+        ("mongodb_host", host.as_str()),
+        ("mongodb_user", ""),
+        ("mongodb_auth_db", "admin"),
+        ("mongodb_target_db", "retention"),
+    ];
+    save(&mut browser, "online", &offline_alone).await?;
+    let status = program.command().args(["status", "--json"]).output()?;
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    ensure!(status.contains("05:00 UTC"), "the second node awaits no backup at 05:00: {status}");
+    let bytes = Sample::new(10).with("lc-data-server/none.json", "[]").bytes_with(NEW_KEY)?;
+    let written = archives::write(world.directory(), 2, &bytes)?;
+    let inbox = state.join("sftp/inbox");
+    fs::copy(&written, inbox.join("on-its-way.part"))?;
+    fs::rename(inbox.join("on-its-way.part"), inbox.join(archives::name(2)))?;
+    let there = world.wait_state(&job(2), State::Stored, PATIENCE).await?;
+    let kept = state.join("archive/2021").join(archives::name(2));
+    until("the second node keeps the archive", || async { Ok(kept.exists()) }).await?;
+    let modes = there.get_document("modes")?;
+    ensure!((modes.get_bool("online")?, modes.get_bool("offline")?) == (false, true), "{modes}");
+    ensure!(there.get_array("archive_keys")?.len() == 1, "{there}");
+    let unpacked = world.database().collection::<Document>("messages");
+    ensure!(unpacked.count_documents(doc! { "backup": job(2) }).await? == 0, "it was unpacked");
+
     save(&mut browser, "power", &[("enabled", "off")]).await?;
     until("both refuse uploads", || {
         let off = file("off");

@@ -17,9 +17,11 @@ use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use retention::backup::State;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::{
     archives::{self, Sample},
+    browser::Browser,
     chromium::Chromium,
     service::{STAYS, gone_from_the_rooms, held},
     world::{Options, World, service::Service, until},
@@ -47,8 +49,11 @@ struct Weeks {
     world: World,
     service: Service,
     browser: Chromium,
-    /// Every record that the service ever held.
+    /// Every record that the service ever held, and the file that it names.
     ever: Records,
+    files: BTreeMap<(String, String), String>,
+    /// The SHA-256 of every file that the service ever held, by its id.
+    media: BTreeMap<String, String>,
     /// The jobs of the backups, and the ids of their uploads that were stored.
     backups: Vec<(String, String)>,
 }
@@ -62,8 +67,8 @@ async fn what_two_weeks_of_the_cycle_deleted_from_maaiiconnect_is_exactly_what_t
     let service = Service::start(&world).await?;
     service.connect(&mut world).await?;
     let browser = Chromium::start(&world).await?;
-    let (ever, backups) = (Records::new(), Vec::new());
-    let mut weeks = Weeks { world, service, browser, ever, backups };
+    let (ever, files, media) = (Records::new(), BTreeMap::new(), BTreeMap::new());
+    let mut weeks = Weeks { world, service, browser, ever, files, media, backups: Vec::new() };
     let outcome = weeks.pass().await;
     let closed = weeks.browser.close().await;
     outcome.and(closed)
@@ -129,11 +134,19 @@ impl Weeks {
         self.save("offline").await?;
         browser.press("Add maaiiconnect's key").await?;
         self.told(json!({ "days_retained": 2, "schedule_hour_utc": 2 }), true).await?;
-        for what in ["sftp", "mongodb"] {
+        for button in [
+            format!("form[action='{SETTINGS}/test/sftp'] button"),
+            format!("button[formaction='{SETTINGS}/test/mongodb']"),
+        ] {
+            // What was typed and not saved is there still after the test, and no part of it.
             browser.open(SETTINGS).await?;
-            browser.click(&format!("form[action='{SETTINGS}/test/{what}'] button")).await?;
+            browser.fill("days_retained", "77").await?;
+            browser.click_aside(&button).await?;
             browser.comes_to_say("Every step was done.").await?;
-            browser.says(&["maaiiconnect: "]).await?;
+            browser.says(&["maaiiconnect: ", "What is saved is tested."]).await?;
+            browser.close_aside().await?;
+            let typed = "return document.querySelector('[name=days_retained]').value";
+            ensure!(browser.script(typed).await? == "77", "what was typed is lost");
         }
         Ok(())
     }
@@ -188,13 +201,10 @@ impl Weeks {
         let file = archives::write(self.world.directory(), 1, &Sample::new(3).bytes()?)?;
         let off = self.world.state_directory().join("sftp-server/off");
         until("the door is shut", || async { Ok(off.exists()) }).await?;
-        if nix::unistd::geteuid().is_root() {
-            let refused = self.world.upload(&file).await.err().context("it was let in")?;
-            let refused = refused.to_string();
-            ensure!(refused.contains("uploads-refused-retention-is-off"), "{refused}");
-        }
-        let status = self.world.status()?.to_string();
-        ensure!(status.contains("Retention is off"), "{status}");
+        let refused = self.world.refused(&file).await?;
+        ensure!(refused.contains("uploads-refused-retention-is-off"), "{refused}");
+        let (state, said) = self.world.check("schedule")?;
+        ensure!(state == "ok" && said.starts_with("Retention is off"), "{state}: {said}");
         // What was stored is there as before.
         self.browser.open("/retention/backups").await?;
         let lines = self.browser.count("main tbody tr").await?;
@@ -210,7 +220,11 @@ impl Weeks {
     async fn begin_night(&mut self, noise_bytes: usize) -> Result<String> {
         let day = json!({ "days": 1, "noise_bytes": noise_bytes });
         self.service.ask("POST", "/simulation/traffic", day).await?;
-        self.ever.extend(self.records().await?);
+        let (records, files) = self.records().await?;
+        self.ever.extend(records);
+        self.files.extend(files);
+        let known: Vec<String> = self.media.keys().cloned().collect();
+        self.media.extend(self.media_but(known).await?);
         self.service.advance().await
     }
 
@@ -244,6 +258,15 @@ impl Weeks {
         let line = self.service.get(&format!("/connector/v1/backups/{job}")).await?;
         ensure!(line["attempts"].as_u64() > Some(1), "it did not break off: {line}");
         ensure!(self.service.log().contains("told to break off"), "{}", self.service.log());
+        // It went on where it was, and did not begin anew.
+        let log = self.service.log();
+        let mut lines = log.lines().filter(|line| line.contains(&job));
+        let resumed = lines.find_map(|line| line.split_once("at_byte=").map(|(_, at)| at));
+        let digits =
+            |text: &str| -> String { text.chars().take_while(char::is_ascii_digit).collect() };
+        let resumed: u64 = digits(resumed.context("it began anew")?).parse()?;
+        let size = line["archive_size_bytes"].as_u64().context("a size")?;
+        ensure!(resumed > size / 10 && resumed < size, "it went on at {resumed} of {size}");
         Ok(())
     }
 
@@ -303,22 +326,39 @@ impl Weeks {
         self.browser.finds(&page, "This is the only copy.").await
     }
 
-    /// The records that the service holds now, out of its own database.
-    async fn records(&self) -> Result<Records> {
+    /// The SHA-256 of the files that the service holds now, but for those that are `known`.
+    async fn media_but(&self, known: Vec<String>) -> Result<BTreeMap<String, String>> {
+        let media = self.world.mongod.client().database("maaiiconnect");
+        let media = media.collection::<Document>("media");
+        let mut found = media.find(doc! { "_id": { "$nin": known } }).await?;
+        let mut digests = BTreeMap::new();
+        while let Some(medium) = found.try_next().await? {
+            let digest = hex::encode(Sha256::digest(medium.get_binary_generic("bytes")?));
+            digests.insert(medium.get_str("_id")?.to_owned(), digest);
+        }
+        Ok(digests)
+    }
+
+    /// The records that the service holds now, out of its own database, and the files that they name.
+    async fn records(&self) -> Result<(Records, BTreeMap<(String, String), String>)> {
         let database = self.world.mongod.client().database("maaiiconnect");
         let mut found = database.collection::<Document>("records").find(doc! {}).await?;
-        let mut records = Records::new();
+        let (mut records, mut files) = (Records::new(), BTreeMap::new());
         while let Some(record) = found.try_next().await? {
             let text = |name: &str| record.get_str(name).map(str::to_owned);
             let json = serde_json::from_str(record.get_str("json")?)?;
-            records.insert((text("dataset")?, text("id")?), json);
+            let key = (text("dataset")?, text("id")?);
+            if let Some(file) = record.get_array("names")?.first().and_then(Bson::as_str) {
+                files.insert(key.clone(), file.to_owned());
+            }
+            records.insert(key, json);
         }
-        Ok(records)
+        Ok((records, files))
     }
 
     /// Holds what is gone from the service against what the appliance has and shows.
     async fn compare(&self, deleted: &[usize]) -> Result<()> {
-        let left = self.records().await?;
+        let (left, _) = self.records().await?;
         let gone: BTreeMap<_, _> =
             self.ever.iter().filter(|(key, _)| !left.contains_key(*key)).collect();
         let mut asked_for = BTreeSet::new();
@@ -349,9 +389,25 @@ impl Weeks {
             }
         }
         let mut seen = BTreeSet::new();
+        let mut heard = BTreeSet::new();
+        let mut visitor = Browser::new(&self.world)?;
+        visitor.sign_in("Admin", &Options::default().admin_password).await?;
         for (key, record) in gone {
             let (view, name, raw) = shown.get(key).with_context(|| format!("{key:?} is lost"))?;
             ensure!(raw == record, "{key:?} is another one here: {raw} and not {record}");
+            // The portal gives it to whoever may take it, and its file, byte by byte.
+            let place = format!("/records/{view}/{}", name.replace('#', "%23"));
+            let (status, given) = visitor.take(&format!("{place}/record")).await?;
+            let given: Value = serde_json::from_slice(&given)
+                .with_context(|| format!("{place} is answered with {status}"))?;
+            ensure!(status == 200 && given == *record, "{place} is {given} and not {record}");
+            if let Some(file) = self.files.get(key) {
+                let (status, given) = visitor.take(&format!("{place}/download")).await?;
+                let expected = self.media.get(file).context("the service had it")?;
+                let same = hex::encode(Sha256::digest(&given)) == *expected;
+                ensure!(status == 200 && same, "{place}: {status}, another file than {file}");
+                heard.insert(file.clone());
+            }
             // Each view is looked at, too.
             if seen.insert(*view) {
                 let name = name.replace('#', "%23");
@@ -360,6 +416,10 @@ impl Weeks {
             }
         }
         ensure!(seen.len() == 7, "only {seen:?} were looked at");
+        let kept = self.media_but(Vec::new()).await?;
+        let lost: Vec<_> = self.media.keys().filter(|file| !kept.contains_key(*file)).collect();
+        ensure!(lost.len() > 20, "only {} files were deleted", lost.len());
+        ensure!(lost.iter().all(|file| heard.contains(*file)), "a file cannot be had any more");
         self.hear_a_voicemail(deleted[0]).await
     }
 

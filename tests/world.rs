@@ -26,7 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use mongodb::{
     Database,
     bson::{Document, doc},
@@ -294,6 +294,24 @@ impl World {
     pub(crate) fn status(&self) -> anyhow::Result<serde_json::Value> {
         let (_, said, errors) = self.run(&["status", "--json"])?;
         serde_json::from_str(&said).with_context(|| format!("status said: {errors}"))
+    }
+
+    /// What a client is told whose upload of `file` is refused.
+    ///
+    /// The endpoint's own door is shut in the session that it forces, which is root's to force.
+    pub(crate) async fn refused(&self, file: &Path) -> anyhow::Result<String> {
+        ensure!(geteuid().is_root(), "only root can see an upload refused");
+        let refused = self.upload(file).await.err().context("it was let in")?;
+        Ok(refused.to_string())
+    }
+
+    /// What a check of `retention status` says: its state, and its sentence.
+    pub(crate) fn check(&self, id: &str) -> anyhow::Result<(String, String)> {
+        let status = self.status()?;
+        let mut checks = status["checks"].as_array().context("checks")?.iter();
+        let check = checks.find(|check| check["id"] == id).with_context(|| status.to_string())?;
+        let text = |name: &str| check[name].as_str().unwrap_or_default().to_owned();
+        Ok((text("state"), text("sentence")))
     }
 
     /// Runs a command of the program to its end: how it ended, and what it said where.

@@ -21,16 +21,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::{seal, store};
 use crate::{
+    accounts::ADMIN,
     cause,
     config::{Config, Mongodb},
     files,
-    portal::NewDatabase,
+    portal::{Move, NewDatabase},
     settings::{
         Change, Database, MONGODB_PASSWORD,
         seal::{self, Sealed},
     },
     store::Store,
 };
+
+/// What a node cannot find out by itself while its database does not answer.
+pub const MISSED: &str = "If another database was set in the portal while this node was down, and \
+    the one that it uses is gone, it has to be told: see OPERATIONS.md, section 6, a node that \
+    missed another database.";
 
 /// How often the settings are asked whether another database was set on another node.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -142,12 +148,8 @@ pub async fn typed(config: &Config, new: &NewDatabase) -> anyhow::Result<Config>
 }
 
 /// Takes a database into use that was tried out: from the next start of the parts on.
-pub async fn adopt(
-    configured: &Config,
-    tried: &Config,
-    new: &NewDatabase,
-    change: Change,
-) -> anyhow::Result<()> {
+pub async fn adopt(configured: &Config, tried: &Config, wanted: &Move) -> anyhow::Result<()> {
+    let Move { database: new, modes, admin_password, change, events } = wanted;
     let seal = seal(configured)?;
     let password = match (&new.password, tried.mongodb_password()) {
         (Some(password), _) | (None, Some(password)) => {
@@ -168,17 +170,27 @@ pub async fn adopt(
     // database under another user there is but one document.
     let mut settings = old.settings().await?;
     settings.revision += 1;
-    settings.changed = Some(change);
+    settings.changed = Some(change.clone());
+    settings.modes = Some(*modes);
     settings.mongodb = Some(database.clone());
     anyhow::ensure!(
         old.change_settings(&settings).await?,
         "somebody else changed the settings meanwhile; try again"
     );
+    if let Some(hash) = admin_password {
+        next.set_password(ADMIN, hash, change.at).await?;
+    }
     let mut theirs = next.settings().await?;
+    if theirs.mongodb.as_ref() != Some(&database) {
+        for event in events {
+            next.audit(event).await?;
+        }
+    }
     if theirs.revision == 0 {
         next.begin_settings(&settings).await?;
     } else if theirs.mongodb.as_ref() != Some(&database) {
         theirs.revision += 1;
+        theirs.modes = Some(*modes);
         theirs.mongodb = Some(database.clone());
         anyhow::ensure!(
             next.change_settings(&theirs).await?,
@@ -205,14 +217,23 @@ pub(super) async fn follow(
     stop: CancellationToken,
 ) {
     let mut said = None;
+    let mut looks_in_vain = 0_u32;
     loop {
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
             () = stop.cancelled() => return,
         }
         match moved(&configured, &used).await {
-            Ok(true) => again.notify_one(),
-            Ok(false) => said = None,
+            Ok(Seen::Away) => {
+                looks_in_vain = looks_in_vain.saturating_add(1);
+                // Once, and not for an election.
+                if looks_in_vain == 2 {
+                    tracing::warn!("MongoDB does not answer. {MISSED}");
+                }
+                continue;
+            }
+            Ok(Seen::Elsewhere) => again.notify_one(),
+            Ok(Seen::Same) => said = None,
             Err(error) => {
                 let why = cause::chain(error.as_ref());
                 if said.as_ref() != Some(&why) {
@@ -221,12 +242,22 @@ pub(super) async fn follow(
                 said = Some(why);
             }
         }
+        looks_in_vain = 0;
     }
 }
 
-async fn moved(configured: &Config, used: &Store) -> anyhow::Result<bool> {
-    // Being away is told by others.
-    let Ok(mut settings) = used.settings().await else { return Ok(false) };
+/// What the settings say of the database.
+enum Seen {
+    /// Nothing: it does not answer. Others tell that.
+    Away,
+    /// It is the one in use.
+    Same,
+    /// It is another one, which is noted now.
+    Elsewhere,
+}
+
+async fn moved(configured: &Config, used: &Store) -> anyhow::Result<Seen> {
+    let Ok(mut settings) = used.settings().await else { return Ok(Seen::Away) };
     if Note::any(configured)?.is_some() && Note::read(configured)?.is_none() {
         // Somebody named another database in the configuration since: that is the last word.
         if settings.mongodb.take().is_some() {
@@ -234,21 +265,21 @@ async fn moved(configured: &Config, used: &Store) -> anyhow::Result<bool> {
             settings.revision += 1;
             settings.changed = Some(Change { at, by: "configuration".to_owned() });
             if !used.change_settings(&settings).await? {
-                return Ok(false);
+                return Ok(Seen::Same);
             }
         }
         let path = path(configured.state_directory());
         fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-        return Ok(false);
+        return Ok(Seen::Same);
     }
-    let Some(database) = settings.mongodb else { return Ok(false) };
+    let Some(database) = settings.mongodb else { return Ok(Seen::Same) };
     let noted = Note::read(configured)?;
     if noted.is_some_and(|noted| {
         noted.database == Named::set(&database) && noted.sealed_password == database.password
     }) || (database.password.is_none()
         && Named::set(&database) == Named::of(configured.mongodb()))
     {
-        return Ok(false);
+        return Ok(Seen::Same);
     }
     let next = store(&with(configured.clone(), &database)?)?;
     let there = next.settings().await?;
@@ -258,7 +289,7 @@ async fn moved(configured: &Config, used: &Store) -> anyhow::Result<bool> {
         database.host
     );
     note(configured, &database)?;
-    Ok(true)
+    Ok(Seen::Elsewhere)
 }
 
 #[cfg(test)]

@@ -10,8 +10,7 @@ use tokio::{
 use crate::{
     appliance::{self, database},
     config::Config,
-    portal::{NewDatabase, StepsToCome, Tools},
-    settings::Change,
+    portal::{self, Move, NewDatabase, StepsToCome, Tools},
     steps::{Failure, Step, Steps},
     trial::{self, Subject},
 };
@@ -43,12 +42,10 @@ fn tools(config: &Config) -> Tools {
     let turn = Turn::default();
     let same = turn.clone();
     Tools {
-        trial: Arc::new(move |name| try_out(&tried, name, &turn)),
-        database: Arc::new(move |new, change| {
+        trial: Arc::new(move |name, typed| try_out(&tried, name, typed, &turn)),
+        database: Arc::new(move |wanted| {
             let (config, again) = (configured.clone(), Arc::clone(&notified));
-            on_its_own(&same, |report| {
-                Box::pin(change_database(config, new, change, again, report))
-            })
+            on_its_own(&same, |report| Box::pin(change_database(config, wanted, again, report)))
         }),
         again,
     }
@@ -57,19 +54,52 @@ fn tools(config: &Config) -> Tools {
 /// Held by whatever is tried out: one thing at a time.
 type Turn = Arc<Mutex<()>>;
 
-/// Begins a trial.
-fn try_out(config: &Config, name: &str, turn: &Turn) -> Option<StepsToCome> {
+/// Begins a trial: of a database that was typed, if there is one, else of what is saved.
+fn try_out(
+    config: &Config,
+    name: &str,
+    typed: Option<NewDatabase>,
+    turn: &Turn,
+) -> Option<StepsToCome> {
     let subject = Subject::ALL.into_iter().find(|subject| subject.as_str() == name)?;
     let config = config.clone();
     Some(on_its_own(turn, move |report| {
         Box::pin(async move {
-            match database::in_force(config) {
-                Ok(config) => drop(trial::run(&config, subject, report).await),
-                Err(error) => Steps::new(report)
+            let saved = database::in_force(config);
+            match (saved, typed) {
+                (saved, Some(typed)) => drop(try_database(saved, &typed, report).await),
+                (Ok(config), None) => drop(trial::run(&config, subject, report).await),
+                (Err(error), None) => Steps::new(report)
                     .failed("read the configuration", Failure::new(format!("{error:#}"), "")),
             }
         })
     }))
+}
+
+/// Tries a database out that somebody typed. Returns its configuration, and the steps to go on with.
+async fn try_database<'a>(
+    saved: anyhow::Result<Config>,
+    typed: &NewDatabase,
+    report: &'a mut dyn FnMut(&Step),
+) -> Option<(Config, Steps<'a>)> {
+    let mut steps = Steps::new(report);
+    let find = async {
+        let tried = database::typed(saved.as_ref().map_err(unusable)?, typed)
+            .await
+            .map_err(|error| unusable(&error))?;
+        let said = match tried.mongodb().replica_set.as_str() {
+            "" => "in no replica set".to_owned(),
+            name => format!("of the replica set {name}"),
+        };
+        Ok((tried, said))
+    };
+    let tried = steps.step("find the database", find).await?;
+    trial::database(&tried, &mut steps).await;
+    Some((tried, steps))
+}
+
+fn unusable(error: &anyhow::Error) -> Failure {
+    Failure::new(format!("{error:#}"), "Check Host and User; nothing was changed.")
 }
 
 /// Does something on a thread of its own, and returns its steps as they end.
@@ -99,32 +129,21 @@ where
 /// Tries a database out, and takes it into use if every step is done.
 async fn change_database(
     config: Config,
-    new: NewDatabase,
-    change: Change,
+    wanted: Move,
     again: Arc<Notify>,
     report: &mut dyn FnMut(&Step),
 ) {
-    let mut steps = Steps::new(report);
     let now = database::in_force(config.clone());
-    let todo = "Check Host and User; nothing was changed.";
-    let failed = |error: anyhow::Error| Failure::new(format!("{error:#}"), todo);
-    let find = async {
-        let tried = database::typed(&now.map_err(failed)?, &new).await.map_err(failed)?;
-        let said = match tried.mongodb().replica_set.as_str() {
-            "" => "in no replica set".to_owned(),
-            name => format!("of the replica set {name}"),
-        };
-        Ok((tried, said))
+    let Some((tried, mut steps)) = try_database(now, &wanted.database, report).await else {
+        return;
     };
-    let Some(tried) = steps.step("find the database", find).await else { return };
-    trial::database(&tried, &mut steps).await;
     let take = async {
-        let taken = database::adopt(&config, &tried, &new, change).await;
-        taken.map_err(failed)?;
+        let taken = database::adopt(&config, &tried, &wanted).await;
+        taken.map_err(|error| unusable(&error))?;
         let said = "everything begins anew with it in a moment; then sign in again";
         Ok(((), said.to_owned()))
     };
-    if steps.step("take it into use", take).await.is_some() {
+    if steps.step(portal::TAKEN, take).await.is_some() {
         // The page that says so is sent first.
         tokio::time::sleep(SHOWN).await;
         again.notify_one();

@@ -101,6 +101,10 @@ fn describe(report: &Report, now: Timestamp) -> String {
             let _ = writeln!(text, "  {} ({size}, {})", upload.file, upload.condition);
         }
     }
+    let is_away = |check: &Check| check.kind == Kind::Mongodb && check.state == State::Critical;
+    if report.checks.iter().any(is_away) {
+        let _ = writeln!(text, "\n{}", appliance::database::MISSED);
+    }
     let _ = writeln!(text, "\n{}", verdict(report));
     text
 }

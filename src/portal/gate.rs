@@ -6,6 +6,7 @@
 //! here may be reachable without a permit but signing in.
 
 mod condition;
+mod elsewhere;
 mod judging;
 mod library;
 mod log;
@@ -42,7 +43,7 @@ pub(super) use office::{NewAccount, PasswordChange};
 pub(super) use permit::{Administrator, Download, May, Permit, Probe, See, SignedIn, Visitor};
 pub(super) use retention::{Outcome, Pressed};
 pub(super) use session::{LONGEST_SECONDS, Token};
-pub(super) use settings::{Known, sealing};
+pub(super) use settings::{Authorised, Known, said, sealing};
 pub(super) use shelf::TakenReceipt;
 pub(super) use underway::{AskedAgain, Next, NotHere, OnItsWay, UnderWay};
 
@@ -171,15 +172,27 @@ impl Gate {
         subject: &str,
         detail: Option<String>,
     ) -> Result<(), Error> {
-        let event = Event {
+        let event = self.event(request, account, action, subject, detail);
+        Ok(self.store.audit(&event).await?)
+    }
+
+    /// A line of the audit log, as of now.
+    fn event(
+        &self,
+        request: &Request,
+        account: &str,
+        action: Action,
+        subject: &str,
+        detail: Option<String>,
+    ) -> Event {
+        Event {
             at: self.now(),
             account: account.to_owned(),
             peer: request.peer().to_string(),
             action,
             subject: subject.to_owned(),
             detail,
-        };
-        Ok(self.store.audit(&event).await?)
+        }
     }
 
     /// Uploads that are on their way now.

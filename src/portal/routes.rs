@@ -91,6 +91,7 @@ fn entries() -> Vec<Entry> {
         get("/retention/backups/{upload}/delete", deletion::page),
         post("/retention/backups/{upload}/delete", deletion::press),
         post("/retention/backups/{upload}/outcome", deletion::outcome),
+        post("/retention/backups/{upload}/elsewhere", deletion::elsewhere),
         post("/retention/backups/{upload}/responsibility", deletion::responsibility),
         post("/retention/backups/{upload}/acknowledgement", rejection::acknowledge),
         get("/retention/cloud/{job}/upload", coming::page),

@@ -95,6 +95,12 @@ impl Backup {
         Status::of(self.state, self.deletion.as_ref())
     }
 
+    /// maaiiconnect's *total data size*: all of its files together, uncompressed, in bytes. Not known
+    /// before its directory was read.
+    pub fn total_data_bytes(&self) -> Option<u64> {
+        (self.progress.entries_total > 0).then_some(self.progress.bytes_total)
+    }
+
     /// Whether it was rejected because its file is gone, so that there is none in quarantine.
     pub fn is_gone(&self) -> bool {
         self.rejection.as_ref().is_some_and(|reason| reason.code == RejectionCode::FileGone)
@@ -112,6 +118,15 @@ impl Backup {
     pub fn is_only_copy(&self) -> bool {
         self.retention_status() == Status::Completed
     }
+}
+
+/// How many backups a database holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Those that are stored.
+    pub stored: u64,
+    /// Those of them that nobody else has.
+    pub only_copies: u64,
 }
 
 /// What is written when an upload was claimed.
@@ -207,17 +222,20 @@ impl Store {
         let (to, mut set) = written(change)?;
         set.insert("state", to.as_str());
         set.insert("changed", date(now));
-        let mut update = doc! { "$set": set };
+        // A value that begins with a dollar sign is a value.
+        let literal = |(name, value)| (name, Bson::Document(doc! { "$literal": value }));
+        let mut set: Document = set.into_iter().map(literal).collect();
         if let Some(what) = What::of(to) {
-            update.insert("$push", pushed(&Event::new(now, what, said))?);
+            set.insert("history", joined(&Event::new(now, what, said))?);
         }
         if to == State::Storing {
             // The first beginning counts: what came since then is what this backup brought.
-            update.insert("$min", doc! { "begun": date(now) });
+            set.insert("begun", doc! { "$min": ["$begun", date(now)] });
         }
+        let mut update = vec![doc! { "$set": set }];
         if to == State::Waiting {
             // Nothing of it is in the store then.
-            update.insert("$unset", doc! { "begun": "" });
+            update.push(doc! { "$unset": "begun" });
         }
         let outcome = self
             .collection(schema::BACKUPS)
@@ -342,6 +360,32 @@ impl Store {
 pub(super) fn pushed(event: &Event) -> Result<Document, Error> {
     let each = [line::event(event)?];
     Ok(doc! { "history": { "$each": each.to_vec(), "$slice": -history::KEPT } })
+}
+
+/// The history with what happened by itself.
+///
+/// A try that ends as the one before it did is not told twice, only its time: of two events of the same
+/// kind and words, with at most one between them, the newer stays. So what is tried again every few
+/// seconds does not drive out how it all began.
+fn joined(event: &Event) -> Result<Document, Error> {
+    let same = doc! { "$and": [
+        { "$eq": ["$$event.what", { "$literal": to_bson(&event.what)? }] },
+        { "$eq": [{ "$ifNull": ["$$event.said", null] }, { "$literal": event.said.clone() }] },
+        { "$eq": [{ "$ifNull": ["$$event.by", null] }, { "$literal": event.by.clone() }] },
+    ] };
+    let history = doc! { "$ifNull": ["$history", []] };
+    let older = doc! { "$subtract": [{ "$size": "$$history" }, 2] };
+    let older = doc! { "$cond": [
+        { "$gt": [older.clone(), 0] }, { "$slice": ["$$history", older] }, []
+    ] };
+    let newest = doc! { "$filter": {
+        "input": { "$slice": ["$$history", -2] }, "as": "event", "cond": { "$not": [same] }
+    } };
+    let each = doc! { "$concatArrays": [older, newest, [{ "$literal": line::event(event)? }]] };
+    Ok(doc! { "$let": {
+        "vars": { "history": history },
+        "in": { "$slice": [each, -history::KEPT] },
+    } })
 }
 
 /// A time as the database keeps it.

@@ -1,8 +1,12 @@
 //! Removing data from maaiiconnect: what is pressed, what it shows, and what goes and stays.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, ensure};
 use futures_util::TryStreamExt;
-use mongodb::bson::{Document, doc};
+use jiff::Timestamp;
+use mongodb::bson::{Bson, Document, doc};
+use serde_json::{Value, json};
 
 use super::stage::{Backup, Stage, on_stage};
 use crate::{
@@ -45,18 +49,22 @@ fn pressing_delete_from_maaiiconnect_has_the_request_processed_and_shows_deletin
 -> Result<()> {
     on_stage(async |stage| {
         let backup = stage.backup().await?;
+        let before = stage.ids().await?;
+        // It takes its time, so that there is time to look.
+        stage.plan(json!({ "hold_deletion": true })).await?;
         stage.press_delete(&backup).await?;
-        // The service may be quick, but the log tells what there was.
         let audit = stage.world.database().collection::<Document>("audit");
         let begun = doc! { "action": "deletion-begun", "subject": &backup.page };
         ensure!(audit.count_documents(begun).await? == 1, "nobody wrote down who pressed it");
-        let page = stage.page(&backup.page).await?;
-        let shown = ["Deleting data...", "Status: Completed"];
-        ensure!(shown.iter().any(|part| page.contains(part)), "{page}");
+        let line = stage.service.wait_status(&backup.job, "Deleting data...").await?;
+        ensure!(line["deletion"]["requested"].is_string(), "it was never asked: {line}");
+        stage.shows(&backup.page, &["Status: Deleting data..."]).await?;
+        let ours = stage.line(backup.stored.get_str("file")?).await?;
+        ensure!(ours.contains("Deleting data..."), "{ours}");
+        ensure!(stage.ids().await? == before, "it is gone already");
+        stage.plan(json!({})).await?;
         let page = stage.comes_to_show(&backup.page, "Status: Completed").await?;
         ensure!(page.contains("Deletion from maaiiconnect begun"), "{page}");
-        let line = stage.service.get(&format!("/connector/v1/backups/{}", backup.job)).await?;
-        ensure!(line["deletion"]["requested"].is_string(), "it was never asked: {line}");
         Ok(())
     })
 }
@@ -89,22 +97,77 @@ fn staff_can_no_longer_see_deleted_messages_in_a_chatroom() -> Result<()> {
     })
 }
 
+#[test]
+fn a_notification_says_in_a_chatroom_that_data_have_been_deleted() -> Result<()> {
+    on_stage(async |stage| {
+        let backup = stage.backup().await?;
+        let held = held(&stage.service, &backup.job).await?;
+        let rooms = stage.service.get("/simulation/rooms").await?;
+        // Up to the newest message that the backup held of each room.
+        let mut expected: BTreeMap<String, Timestamp> = BTreeMap::new();
+        for room in rooms.as_array().context("rooms")? {
+            let messages = room["messages"].as_array().context("messages")?.iter();
+            let goes = messages.filter(|message| {
+                message["id"].as_str().is_some_and(|id| held["message"].iter().any(|it| it == id))
+            });
+            let times: Result<Vec<Timestamp>> =
+                goes.map(|it| Ok(it["at"].as_str().context("a time")?.parse()?)).collect();
+            if let Some(newest) = times?.into_iter().max() {
+                expected.insert(room["room"].as_str().context("a room")?.to_owned(), newest);
+            }
+        }
+        ensure!(!expected.is_empty(), "the backup held no message");
+        stage.press_delete(&backup).await?;
+        stage.comes_to_show(&backup.page, "Status: Completed").await?;
+        let page = stage.service.get("/").await?;
+        let page = page.as_str().context("a page")?;
+        for (room, until) in expected {
+            let name = format!("{room:?}");
+            let section = page.split("<section data-room=").find(|it| it.starts_with(&name));
+            let section = section.with_context(|| format!("{room} is gone"))?;
+            let said = format!("Messages up to {until} have been deleted from maaiiconnect.");
+            ensure!(section.contains(&said), "{room} does not say {said:?}: {section}");
+        }
+        Ok(())
+    })
+}
+
+/// The records of some datasets as the service holds them, by id.
+async fn lists(stage: &Stage, dataset: &str) -> Result<BTreeMap<String, String>> {
+    let records = stage.world.mongod.client().database("maaiiconnect");
+    let records = records.collection::<Document>("records");
+    let found: Vec<Document> =
+        records.find(doc! { "dataset": dataset }).await?.try_collect().await?;
+    let text = |record: &Document, name: &str| record.get_str(name).map(str::to_owned);
+    found.iter().map(|record| Ok((text(record, "id")?, text(record, "json")?))).collect()
+}
+
 /// Whether lists of this kind come with a backup, and are untouched by its deletion.
-async fn stays(stage: &mut Stage, datasets: &[&str]) -> Result<()> {
+async fn stays(stage: &mut Stage, datasets: &[(&str, &str)]) -> Result<()> {
     let backup = stage.backup().await?;
-    let before = stage.ids().await?;
+    let held = held(&stage.service, &backup.job).await?;
+    let mut before = Vec::new();
+    for (dataset, _) in datasets {
+        let records = lists(stage, dataset).await?;
+        ensure!(!records.is_empty(), "there is no {dataset}");
+        ensure!(held.get(*dataset).is_some_and(|ids| ids.iter().eq(records.keys())), "{dataset}");
+        before.push(records);
+    }
     stage.press_delete(&backup).await?;
     stage.comes_to_show(&backup.page, "Status: Completed").await?;
-    let (held, after) = (held(&stage.service, &backup.job).await?, stage.ids().await?);
-    for dataset in datasets {
-        ensure!(held.get(*dataset).is_some_and(|ids| !ids.is_empty()), "no {dataset} came");
-        ensure!(held.get(*dataset) == before.get(*dataset), "not all {dataset} came");
-        ensure!(after.get(*dataset) == before.get(*dataset), "some {dataset} is gone");
-        let found = stage.world.database();
-        let found =
-            found.collection::<Document>(if *dataset == "contact" { "contacts" } else { "staff" });
-        let found: Vec<_> = found.find(doc! { "dataset": dataset }).await?.try_collect().await?;
-        ensure!(*dataset == "avatar" || !found.is_empty(), "no {dataset} is here");
+    for ((dataset, collection), before) in datasets.iter().zip(before) {
+        ensure!(lists(stage, dataset).await? == before, "some {dataset} is not as it was");
+        // And each of them is here, as it was delivered.
+        let here = stage.world.database().collection::<Document>(collection);
+        let here: Vec<Document> =
+            here.find(doc! { "dataset": dataset }).await?.try_collect().await?;
+        for (id, json) in before {
+            let json: Value = serde_json::from_str(&json)?;
+            let versions = here.iter().filter(|it| it.get_str("id").is_ok_and(|it| it == id));
+            let raw = versions.filter_map(|record| record.get_document("raw").ok());
+            let mut raw = raw.map(|raw| Bson::Document(raw.clone()).into_relaxed_extjson());
+            ensure!(raw.any(|raw| raw == json), "{dataset} {id} is not here");
+        }
     }
     Ok(())
 }
@@ -112,7 +175,7 @@ async fn stays(stage: &mut Stage, datasets: &[&str]) -> Result<()> {
 #[test]
 fn contact_lists_are_backed_up_and_not_deleted() -> Result<()> {
     on_stage(async |stage| {
-        stays(stage, &["contact"]).await?;
+        stays(stage, &[("contact", "contacts")]).await?;
         let question = format!("{}/delete", stage.first.page);
         stage.shows(&question, &["maaiiconnect will keep", "External contacts"]).await
     })
@@ -121,7 +184,7 @@ fn contact_lists_are_backed_up_and_not_deleted() -> Result<()> {
 #[test]
 fn user_accounts_are_backed_up_and_not_deleted() -> Result<()> {
     on_stage(async |stage| {
-        stays(stage, &["staff", "avatar"]).await?;
+        stays(stage, &[("staff", "staff"), ("avatar", "files")]).await?;
         let question = format!("{}/delete", stage.first.page);
         stage.shows(&question, &["maaiiconnect will keep", "Staff"]).await
     })

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::TryStreamExt;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -104,39 +104,65 @@ fn an_archive_key_has_eight_characters_with_both_cases_numbers_and_symbols() -> 
     })
 }
 
+/// Sets the modes, and waits until the service was told.
+async fn modes(stage: &mut Stage, online: bool, offline: bool) -> Result<()> {
+    let (host, port) = (stage.world.mongod.address(), stage.world.sftp_port());
+    let address = format!("127.0.0.1:{port}");
+    let mut online_mode = vec![
+        ("mongodb_host", host.as_str()),
+        ("mongodb_user", ""),
+        ("mongodb_auth_db", "admin"),
+        ("mongodb_target_db", "retention"),
+    ];
+    online_mode.extend(online.then_some(("online", "on")));
+    let mut offline_mode = vec![("sftp_address", address.as_str())];
+    offline_mode.extend(offline.then_some(("offline", "on")));
+    // The one that is switched on goes first, for one has to be on.
+    if online {
+        stage.save("online", &online_mode).await?;
+        stage.save("offline", &offline_mode).await?;
+    } else {
+        stage.save("offline", &offline_mode).await?;
+        stage.save("online", &online_mode).await?;
+    }
+    stage
+        .told(|it| it["online_mode"].is_null() != online && it["offline_mode"].is_null() != offline)
+        .await
+}
+
+/// Where a new backup is: unpacked in MongoDB, and as an archive.
+async fn places(stage: &mut Stage) -> Result<(bool, bool)> {
+    let backup = stage.backup().await?;
+    let unpacked = stored(&stage.world, &backup.job).await?;
+    if !unpacked.is_empty() {
+        // What an earlier backup brought stands under that one.
+        let messages = stage.world.database().collection::<Document>("messages");
+        let messages = messages.distinct("id", doc! {}).await?;
+        let held = held(&stage.service, &backup.job).await?;
+        let has = |id: &String| messages.iter().any(|it| it.as_str() == Some(id));
+        ensure!(held["message"].iter().all(has), "only some of it is in MongoDB");
+    }
+    // The archive goes its way once the receipt is given.
+    stage.comes_to_show(&backup.page, "Safe to delete").await?;
+    Ok((!unpacked.is_empty(), archive(stage, &backup).is_ok()))
+}
+
 #[test]
 fn online_mode_or_offline_mode_or_both_are_configured() -> Result<()> {
     on_stage(async |stage| {
-        let (host, port) = (stage.world.mongod.address(), stage.world.sftp_port());
-        let address = format!("127.0.0.1:{port}");
-        let mut online = vec![
-            ("mongodb_host", host.as_str()),
-            ("mongodb_user", ""),
-            ("mongodb_auth_db", "admin"),
-            ("mongodb_target_db", "retention"),
-        ];
-        let mut offline = vec![("sftp_address", address.as_str())];
-        let has = |mode: &'static str| move |it: &Value| !it[mode].is_null();
-        let both = |it: &Value| has("online_mode")(it) && has("offline_mode")(it);
-        ensure!(
-            both(&stage.service.get("/connector/v1/settings").await?),
-            "not both to begin with"
-        );
-
-        // Offline mode alone; then nothing is left to switch off.
-        stage.save("online", &online).await?;
-        stage.told(|it| !has("online_mode")(it) && has("offline_mode")(it)).await?;
-        let refused = stage.browser.submit(&format!("{SETTINGS}/offline"), &offline).await?;
+        for (online, offline) in [(false, true), (true, false), (true, true)] {
+            modes(stage, online, offline).await?;
+            let found = places(stage).await;
+            modes(stage, true, true).await?;
+            let found = found?;
+            ensure!(found == (online, offline), "{online} {offline}: it is in {found:?}");
+        }
+        // One of them has to be on.
+        modes(stage, false, true).await?;
+        let refused = stage.browser.submit(&format!("{SETTINGS}/offline"), &[]).await?;
+        modes(stage, true, true).await?;
         ensure!(refused.body.contains("One mode has to be on"), "{refused:?}");
-        online.push(("online", "on"));
-        stage.save("online", &online).await?;
-        stage.told(both).await?;
-        // Online mode alone, and both again.
-        stage.save("offline", &offline).await?;
-        stage.told(|it| has("online_mode")(it) && !has("offline_mode")(it)).await?;
-        offline.push(("offline", "on"));
-        stage.save("offline", &offline).await?;
-        stage.told(both).await
+        Ok(())
     })
 }
 
@@ -168,22 +194,30 @@ fn in_online_mode_the_data_is_put_into_mongodb_and_viewed_through_the_portal() -
 #[test]
 fn in_offline_mode_the_data_is_viewed_as_raw_json() -> Result<()> {
     on_stage(async |stage| {
-        let mut archive = archive(stage, &stage.first)?;
-        let mut messages = archive.by_index_decrypt(
-            archive.index_for_name("history/message.json").context("there are messages")?,
-            KEY.as_bytes(),
-        )?;
-        let mut text = String::new();
-        std::io::Read::read_to_string(&mut messages, &mut text)?;
-        let messages: Vec<Value> = serde_json::from_str(&text)?;
-        let held = held(&stage.service, &stage.first.job).await?;
-        ensure!(messages.len() == held["message"].len(), "some are not in it");
-        ensure!(messages.iter().all(|message| message["ts"].is_string()), "{}", messages[0]);
-        // The portal lists the files as they were delivered.
-        let page = stage.first.page.clone();
-        stage.comes_to_show(&page, "Safe to delete").await?;
-        let entries = stage.page(&format!("{page}/entries")).await?.replace("<wbr>", "");
-        ensure!(entries.contains("history/message.json"), "{entries}");
+        modes(stage, false, true).await?;
+        let backup = stage.backup().await;
+        modes(stage, true, true).await?;
+        let backup = backup?;
+        ensure!(stored(&stage.world, &backup.job).await?.is_empty(), "it was unpacked");
+        // The portal lists the files as they were delivered, and how many records were in them.
+        stage.comes_to_show(&backup.page, "Safe to delete").await?;
+        let held = held(&stage.service, &backup.job).await?;
+        let entries = stage.page(&format!("{}/entries", backup.page)).await?.replace("<wbr>", "");
+        for part in ["history/message.json", "lc-data-server/staff.json", "data-retention/"] {
+            ensure!(entries.contains(part), "{part}: {entries}");
+        }
+        let total: usize = held.values().map(Vec::len).sum();
+        let records = backup.stored.get_document("progress")?.get_document("records")?;
+        let counted: i64 = records.values().filter_map(Bson::as_i64).sum();
+        ensure!(usize::try_from(counted)? == total, "{counted} records were read of {total}");
+        // What the Archive Key opens is the JSON as it was delivered.
+        let mut archive = archive(stage, &backup)?;
+        let index = archive.index_for_name("history/message.json").context("messages")?;
+        let messages: Vec<Value> =
+            serde_json::from_reader(archive.by_index_decrypt(index, KEY.as_bytes())?)?;
+        let mut ids: Vec<&str> = messages.iter().filter_map(|it| it["_id"].as_str()).collect();
+        ids.sort_unstable();
+        ensure!(ids == held["message"], "other messages are in it");
         Ok(())
     })
 }
@@ -289,12 +323,23 @@ fn test_this_configuration_now_starts_a_test_connection_to_mongodb() -> Result<(
         for part in ["sign in", "maaiiconnect: connect to MongoDB", "Every step was done."] {
             ensure!(page.contains(part), "{part}: {page}");
         }
-        // Both sides try what is set for them.
+        // maaiiconnect tries what it was told, and the page says that it failed there.
         let nowhere = format!("127.0.0.1:{}", crate::world::process::free_port()?);
-        stage.put(|it| it["online_mode"]["mongodb"]["host"] = nowhere.into()).await?;
-        let (ok, steps) = test(stage, "online").await?;
+        stage.put(|it| it["online_mode"]["mongodb"]["host"] = nowhere.clone().into()).await?;
+        let theirs = pressed(stage, "mongodb").await;
         stage.put(|_| {}).await?;
-        ensure!(!ok && steps[0] == "failed", "{steps:?}");
+        let failed = "It failed at this step: maaiiconnect: connect to MongoDB.";
+        let theirs = theirs?;
+        ensure!(theirs.contains(failed), "{theirs}");
+        // So does what was typed here, before it is saved.
+        let typed = [
+            ("mongodb_host", nowhere.as_str()),
+            ("mongodb_user", ""),
+            ("mongodb_auth_db", "admin"),
+            ("mongodb_target_db", "retention"),
+        ];
+        let page = stage.browser.submit(&format!("{SETTINGS}/test/mongodb"), &typed).await?.body;
+        ensure!(page.contains("It failed at this step: find the database."), "{page}");
         Ok(())
     })
 }
@@ -319,6 +364,7 @@ fn mongodb_permissions_are_host_user_password_authdb_and_targetdb() -> Result<()
                 ("mongodb_password", password),
                 ("mongodb_auth_db", "admin"),
                 ("mongodb_target_db", "retention"),
+                ("leave", "on"),
             ]
         };
         let refused = stage
@@ -394,15 +440,15 @@ fn the_toggle_off_disables_data_retention() -> Result<()> {
         let off = stage.world.state_directory().join("sftp-server/off");
         until("the door is shut", || async { Ok(off.exists()) }).await?;
         let file = archives::write(stage.world.directory(), 1, &Sample::new(3).bytes()?)?;
-        let uploaded = stage.world.upload(&file).await;
+        let (refused, schedule) = (stage.world.refused(&file).await, stage.world.check("schedule"));
         stage.save("power", &[("enabled", "on")]).await?;
         stage.told(|it| it["enabled"] == true).await?;
         until("the door is open", || async { Ok(!off.exists()) }).await?;
         ensure!(clock["next_backup"].is_null() && status == 409, "{clock} {said}");
-        if nix::unistd::geteuid().is_root() {
-            let refused = uploaded.err().context("it was let in")?.to_string();
-            ensure!(refused.contains("uploads-refused-retention-is-off"), "{refused}");
-        }
+        let refused = refused?;
+        ensure!(refused.contains("uploads-refused-retention-is-off"), "{refused}");
+        let (state, said) = schedule?;
+        ensure!(state == "ok" && said.starts_with("Retention is off"), "{state}: {said}");
         // On again, the schedule goes on.
         stage.backup().await.map(drop)
     })

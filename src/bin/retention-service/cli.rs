@@ -76,6 +76,7 @@ With --simulate, time stands still until it is set, and /simulation can be calle
                                           folders of a backup, instead of an invented one
   GET  /simulation/mischief, PUT          {\"abort_upload\": true, \"upload_twice\": true,
                                           \"corrupt_upload\": true, \"fail_deletion\": true,
+                                          \"hold_deletion\": true,
                                           \"slow_kbit_per_second\": 500}
   GET  /simulation/rooms                  rooms and their messages
   GET  /simulation/records[?backup=JOB]   ids of the records that are here, or that a backup held

@@ -156,6 +156,10 @@ impl Cycle {
             tracing::warn!(error = cause::chain(&error), "old archives were not removed");
         }
         while !stop.is_cancelled() {
+            if self.mischief.planned().hold_deletion {
+                rested(&self.woken.deleting, PAUSES.0, &stop).await;
+                continue;
+            }
             let rest = match self.delete_next().await {
                 Ok(true) => Duration::ZERO,
                 Ok(false) => REST,

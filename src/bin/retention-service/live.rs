@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `records` | `DATASET/ID` | a record, its JSON as it stands in a backup; `gone_with` once it is being deleted |
 //! | `media` | file id | bytes, and where they lie in a backup |
-//! | `rooms` | room id | the title; rooms stay when their messages go |
+//! | `rooms` | room id | the title; rooms stay when their messages go, with `deleted_until` |
 //! | `business` | `business` | how many days the invented business has had |
 //! | `backups` | job id | the Backup Log ([`log`]) |
 //! | `held` | `JOB/N` | which records a backup held, and how they were ([`held`]) |
@@ -254,7 +254,8 @@ impl Live {
         }
         self.add_media(media).await?;
         for room in &rooms {
-            let add = self.rooms.replace_one(doc! { "_id": &room.id }, room).upsert(true);
+            let title = doc! { "$set": { "title": &room.title } };
+            let add = self.rooms.update_one(doc! { "_id": &room.id }, title).upsert(true);
             add.await.map_err(during("add a room"))?;
         }
         if !new.is_empty() {

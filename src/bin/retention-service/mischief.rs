@@ -1,6 +1,6 @@
 //! How the service is told to misbehave, so that tests see what the appliance makes of it.
 //!
-//! Each misdeed but slowness is done once, and then forgotten. What is planned outlasts a restart,
+//! Each misdeed but slowness, of uploads and of deletions, is done once, and then forgotten. What is planned outlasts a restart,
 //! so that one who was slow when it was killed is slow when it goes on. Nothing here ever harms
 //! the archive that is kept: what is sent is a copy.
 
@@ -25,6 +25,8 @@ pub(crate) struct Misdeeds {
     pub(crate) corrupt_upload: bool,
     /// The next deletion fails when half of it is done.
     pub(crate) fail_deletion: bool,
+    /// Deletions do not get on for as long as this is planned.
+    pub(crate) hold_deletion: bool,
     /// Uploads take their time: so many kilobits a second at most.
     pub(crate) slow_kbit_per_second: Option<u32>,
 }

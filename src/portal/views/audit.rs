@@ -232,7 +232,9 @@ fn action(action: Action) -> (&'static str, &'static str) {
         Action::DeletionBegun => ("bad", "Delete from maaiiconnect"),
         Action::DeletionFailed => ("bad", "Deletion failed"),
         Action::DeletionCompleted => ("bad", "Deleted from maaiiconnect"),
+        Action::SettingsAttempted => ("plain", "Set about changing settings"),
         Action::SettingsChanged => ("fair", "Changed settings"),
+        Action::SettingsNotChanged => ("bad", "Could not change settings"),
         Action::ConfigurationTested => ("plain", "Tested configuration"),
     }
 }

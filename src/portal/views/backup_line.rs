@@ -119,7 +119,7 @@ fn line(who: &SignedIn, judged: &Judged, zone: &Zone) -> Line {
         cells: vec![
             Cell::When(zone.show(backup.taken)),
             Cell::Text(backup.file.clone()),
-            Cell::Number(size(backup.size_bytes)),
+            backup.total_data_bytes().map_or(Cell::Empty, |bytes| Cell::Number(size(bytes))),
             files,
             status,
             here,

@@ -81,6 +81,8 @@ pub(super) struct Standing {
     pub(super) button: Option<&'static str>,
     /// Whether the viewer has to say what came of it.
     pub(super) by_hand: bool,
+    /// Whether the viewer may say that it was deleted in maaiiconnect already.
+    pub(super) elsewhere: bool,
 }
 
 impl Shown {
@@ -119,6 +121,7 @@ impl Standing {
             Step::Failed(failed) => Some(failed.why.clone()),
             Step::Deleting(_) | Step::Completed(_) => None,
         });
+        let by_hand = who.is_administrator() && !who.has_connector();
         let held_up = || who.connector_trouble().filter(|_| status == Status::Deleting);
         let why = why.or_else(held_up);
         Self {
@@ -126,7 +129,8 @@ impl Standing {
             asked: backup.deletion.as_ref().map(asked),
             why: why.unwrap_or_default(),
             button: backup_line::button(who, status, verdict.is_safe()),
-            by_hand: status == Status::Deleting && who.is_administrator() && !who.has_connector(),
+            by_hand: by_hand && status == Status::Deleting,
+            elsewhere: by_hand && matches!(status, Status::Uploaded | Status::Failed),
         }
     }
 }
@@ -173,6 +177,25 @@ pub(in crate::portal) async fn outcome(
     };
     let noted = administrator.note_outcome(&request, request.capture(0), outcome).await?;
     Ok(back(&request, if noted { "deletion-noted" } else { "deletion-known" }))
+}
+
+/// That it was deleted in maaiiconnect already, whatever the verdict is.
+pub(in crate::portal) async fn elsewhere(
+    administrator: Administrator,
+    request: Request,
+    form: Form,
+) -> Result<Response, Error> {
+    if form.get("password").len() > passwords::MAX_BYTES {
+        return Err(Error::TooLarge);
+    }
+    let reason = reason(&form, "reason")?;
+    let (password, id) = (Secret::new(form.get("password").to_owned()), request.capture(0));
+    match administrator.note_deleted_elsewhere(&request, id, reason, password).await? {
+        Pressed::Begun => Ok(back(&request, "deletion-elsewhere")),
+        Pressed::Already | Pressed::NotSafe => Ok(back(&request, "deletion-known")),
+        Pressed::Refused => Err(Error::Input("The password is not the right one.".into())),
+        Pressed::Wait(seconds) => Err(Error::Input(sign_in::wait(seconds))),
+    }
 }
 
 /// Responsibility for a finding.

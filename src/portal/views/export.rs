@@ -41,6 +41,7 @@ struct Row {
     data_nodes: Option<u32>,
     findings: Option<u64>,
     archive: Option<&'static str>,
+    archive_size_bytes: Option<u64>,
     receipt: Option<u64>,
     upload_complete: Option<Timestamp>,
     service: String,
@@ -50,7 +51,7 @@ struct Row {
 }
 
 /// The names of the columns.
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 19] = [
     "date_and_time",
     "file_name",
     "total_data_size_bytes",
@@ -63,6 +64,7 @@ const COLUMNS: [&str; 18] = [
     "data_nodes",
     "findings",
     "archive",
+    "archive_size_bytes",
     "receipt",
     "upload_complete",
     "service",
@@ -130,7 +132,7 @@ impl Row {
         Self {
             date_and_time: Some(backup.taken),
             file_name: backup.file.clone(),
-            total_data_size_bytes: Some(backup.size_bytes),
+            total_data_size_bytes: backup.total_data_bytes(),
             backup_files: (entries > 0).then_some(entries),
             status: backup.retention_status().words(),
             data_here: judged.condition().words(),
@@ -140,6 +142,7 @@ impl Row {
             data_nodes: looked.nodes.map(|nodes| nodes.all),
             findings: is_stored.then(|| backup_line::remarkable(judged)),
             archive: is_stored.then(|| backup_line::archive(looked.kept)),
+            archive_size_bytes: Some(backup.size_bytes),
             receipt: looked.receipt.as_ref().map(|receipt| receipt.number),
             upload_complete: Some(backup.arrived),
             service: backup.service.clone(),
@@ -184,6 +187,7 @@ impl Row {
             number(self.data_nodes.map(u64::from)),
             number(self.findings),
             text(self.archive.unwrap_or_default()),
+            number(self.archive_size_bytes),
             number(self.receipt),
             time(self.upload_complete),
             text(&self.service),

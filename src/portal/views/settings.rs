@@ -37,10 +37,15 @@ struct SettingsPage {
     can_seal: bool,
     days: String,
     hours: Vec<Hour>,
+    hour_hint: String,
     rules: [(&'static str, &'static str); 5],
     archive_keys: Vec<ShownKey>,
+    /// Whether one of them cannot be opened.
+    some_closed: bool,
     modes: Modes,
     database: Mongodb,
+    /// How many backups the database holds, and only copies among them; nothing if none.
+    held: Option<(String, String)>,
     password_min_chars: usize,
     sheet: Sheet,
     sftp_keys: Vec<keys::Shown>,
@@ -66,7 +71,12 @@ enum Told {
     /// It has them, since then.
     Since(When),
     /// It cannot have them before this is set.
-    Missing(String),
+    Missing {
+        /// What.
+        what: String,
+        /// Whether it was told something before, and goes on with that.
+        goes_on: bool,
+    },
     /// It cannot be told, for this reason.
     Trouble(String),
     /// It will be told in a moment.
@@ -86,6 +96,7 @@ struct ShownKey {
     opened: String,
     newest: Option<When>,
     is_newest: bool,
+    is_closed: bool,
 }
 
 /// The tab.
@@ -164,19 +175,33 @@ pub(in crate::portal) async fn general(
     if let Some(said) = new.and_then(|key| archive_key::objection(key.reveal())) {
         return show(&administrator, &request, said).await;
     }
+    let now = administrator.current().await?;
+    for (what, cleared) in [
+        ("The maximum days retained", now.days_retained.is_some() && days.is_none()),
+        ("The hour of the schedule", now.schedule_hour.is_some() && hour.is_none()),
+    ] {
+        if cleared {
+            let said = format!(
+                "{what} cannot be cleared: maaiiconnect would go on with what it was told. Set \
+                 another value, or turn Retention OFF."
+            );
+            return show(&administrator, &request, said).await;
+        }
+    }
     let seal = match new {
         Some(_) => Some(administrator.seal()?),
         None => None,
     };
     let edit = |settings: &mut Settings, change: &crate::settings::Change| {
         let mut said = Vec::new();
-        if settings.days_retained != days {
-            said.push(days.map_or("days: none".to_owned(), |days| format!("days: {days}")));
-            settings.days_retained = days;
+        // What somebody else has set in this moment is not cleared either.
+        if let Some(days) = days.filter(|days| settings.days_retained != Some(*days)) {
+            said.push(format!("days: {days}"));
+            settings.days_retained = Some(days);
         }
-        if settings.schedule_hour != hour {
-            said.push(hour.map_or("hour: none".to_owned(), |hour| format!("hour: {hour:02} UTC")));
-            settings.schedule_hour = hour;
+        if let Some(hour) = hour.filter(|hour| settings.schedule_hour != Some(*hour)) {
+            said.push(format!("hour: {hour:02} UTC"));
+            settings.schedule_hour = Some(hour);
         }
         if let Some((key, seal)) = new.zip(seal)
             && settings
@@ -209,38 +234,36 @@ pub(in crate::portal) async fn online(
             format!("The Retention Portal password has at least {PASSWORD_MIN_CHARS} characters.");
         return show(&administrator, &request, said).await;
     }
-    let typed = |name: &str| form.get(name).trim().to_owned();
-    let new = NewDatabase {
-        host: typed("mongodb_host"),
-        user: typed("mongodb_user"),
-        password: Some(form.get("mongodb_password").to_owned())
-            .filter(|password| !password.is_empty())
-            .map(Secret::new),
-        auth_db: typed("mongodb_auth_db"),
-        target_db: typed("mongodb_target_db"),
-    };
+    let new = typed(&form);
     if let Some(said) = objection(&new) {
         return show(&administrator, &request, said).await;
     }
-    if let Some(said) =
-        switch(&administrator, &request, |modes| Modes { online: on, ..modes }).await?
-    {
+    let secret = Some(password).filter(|it| !it.is_empty()).map(|it| Secret::new(it.to_owned()));
+    let wanted = |modes| Modes { online: on, ..modes };
+    let now = administrator.database().await?;
+    if !new.is(&now) {
+        let stays = administrator.held().await?.stored > 0 && new.is_elsewhere(&now);
+        if stays && !form.has("leave") {
+            let said = "Another Host or TargetDB leaves the stored backups behind. Confirm that \
+                        below, and save again. Secrets have to be typed again."
+                .to_owned();
+            return show_with(&administrator, &request, said, Some((new, on))).await;
+        }
+        // It may turn out to be of no use: then nothing of the form is saved.
+        let modes = wanted(administrator.modes().await?);
+        if is_none(modes) {
+            return show(&administrator, &request, ONE_MODE.to_owned()).await;
+        }
+        let steps = administrator.change_database(&request, new, modes, secret).await?;
+        let page = trial::About { title: "Changing the database", tested: trial::Tested::Change };
+        return trial::answer(&administrator, &request, page, steps, None);
+    }
+    if let Some(said) = switch(&administrator, &request, wanted).await? {
         return show(&administrator, &request, said).await;
     }
     let own_session = administrator.signed_in().account().name == crate::accounts::ADMIN;
-    if !password.is_empty() {
-        let secret = Secret::new(password.to_owned());
+    if let Some(secret) = secret {
         administrator.set_portal_password(&request, secret).await?;
-    }
-    let now = administrator.database().await?;
-    let same = now.host == new.host
-        && now.user == new.user
-        && now.auth_db == new.auth_db
-        && now.target_db == new.target_db
-        && new.password.is_none();
-    if !same {
-        let steps = administrator.change_database(&request, new).await?;
-        return trial::answer(&administrator, &request, "Changing the database", steps, None);
     }
     if own_session && !password.is_empty() {
         return Ok(answer::redirect("/sign-in"));
@@ -279,34 +302,51 @@ pub(in crate::portal) async fn offline(
     Ok(back("settings"))
 }
 
+/// What is said to somebody who would leave no mode on.
+const ONE_MODE: &str = "One mode has to be on: Online, Offline or both.";
+
+fn is_none(modes: Modes) -> bool {
+    !modes.online && !modes.offline
+}
+
 /// Switches modes. Returns an objection, and changes nothing, if none would be left.
 async fn switch(
     administrator: &Administrator,
     request: &Request,
     wanted: impl Fn(Modes) -> Modes,
 ) -> Result<Option<String>, Error> {
-    let is_none = |modes: Modes| !modes.online && !modes.offline;
-    let said = "One mode has to be on: Online, Offline or both.";
     if is_none(wanted(administrator.modes().await?)) {
-        return Ok(Some(said.to_owned()));
+        return Ok(Some(ONE_MODE.to_owned()));
     }
     let edit = |settings: &mut Settings, _: &_| {
         let now = settings.modes(administrator.defaults());
         let next = wanted(now);
         if is_none(next) {
             // Somebody switched the other one off in this moment.
-            return Err(Error::Input(said.to_owned()));
+            return Err(Error::Input(ONE_MODE.to_owned()));
         }
         if next == now {
             return Ok(None);
         }
         settings.modes = Some(next);
-        let state = |on| if on { "on" } else { "off" };
-        let (online, offline) = (state(next.online), state(next.offline));
-        Ok(Some(format!("Online mode {online}, Offline mode {offline}")))
+        Ok(Some(gate::said(next)))
     };
     administrator.change_settings(request, edit).await?;
     Ok(None)
+}
+
+/// MongoDB Permissions as a form has them.
+fn typed(form: &Form) -> NewDatabase {
+    let typed = |name: &str| form.get(name).trim().to_owned();
+    NewDatabase {
+        host: typed("mongodb_host"),
+        user: typed("mongodb_user"),
+        password: Some(form.get("mongodb_password").to_owned())
+            .filter(|password| !password.is_empty())
+            .map(Secret::new),
+        auth_db: typed("mongodb_auth_db"),
+        target_db: typed("mongodb_target_db"),
+    }
 }
 
 fn objection(new: &NewDatabase) -> Option<String> {
@@ -329,10 +369,26 @@ pub(super) async fn show(
     request: &Request,
     objection: String,
 ) -> Result<Response, Error> {
+    show_with(administrator, request, objection, None).await
+}
+
+/// The page, with *Online mode* as it was typed and whether that was on.
+async fn show_with(
+    administrator: &Administrator,
+    request: &Request,
+    objection: String,
+    typed: Option<(NewDatabase, bool)>,
+) -> Result<Response, Error> {
     let zone = Zone::of(request);
     let known = administrator.settings(request).await?;
     let settings = &known.settings;
-    let hour = known.settings.hour(&known.defaults);
+    let (mut modes, mut database) =
+        (settings.modes(&known.defaults), settings.database(&known.defaults));
+    if let Some((new, on)) = typed {
+        modes.online = on;
+        let NewDatabase { host, user, auth_db, target_db, .. } = new;
+        database = Mongodb { host, user, auth_db, target_db, ..database };
+    }
     let change = |change: &crate::settings::Change| (change.by.clone(), zone.show(change.at));
     answer::page(&SettingsPage {
         shell: Shell::new(administrator.signed_in(), request, Here::Backups, "Retention Settings"),
@@ -342,23 +398,55 @@ pub(super) async fn show(
         told: told(&known, &zone),
         can_seal: known.can_seal,
         days: settings.days_retained.map(|days| days.to_string()).unwrap_or_default(),
-        hours: (0..24)
-            .map(|each| Hour {
-                value: each.to_string(),
-                title: format!("{each:02}:00"),
-                chosen: hour == Some(each),
-            })
-            .collect(),
+        hours: hours(settings.schedule_hour, known.defaults.schedule_hour),
+        hour_hint: hour_hint(settings.schedule_hour, known.defaults.schedule_hour),
         rules: archive_key::RULES,
+        some_closed: known.archive_keys.iter().any(|key| key.is_closed),
         archive_keys: archive_keys(&known, &zone),
-        modes: settings.modes(&known.defaults),
-        database: settings.database(&known.defaults),
+        modes,
+        database,
+        held: Some(known.held).filter(|held| held.stored > 0).map(|held| {
+            let only = counted(held.only_copies, "only copy", "only copies");
+            (counted(held.stored, "stored backup", "stored backups"), only)
+        }),
         password_min_chars: PASSWORD_MIN_CHARS,
         sftp_keys: settings.sftp_keys.iter().map(|key| keys::Shown::new(key, &zone)).collect(),
         overlaps: keys::OVERLAPS,
         has_connector: known.has_connector,
         sheet: sheet_of(&known),
     })
+}
+
+/// The hours to choose from. That none is set here is one of them only as long as it is so.
+fn hours(set: Option<u8>, configured: Option<u8>) -> Vec<Hour> {
+    let shown = |hour: u8| format!("{hour:02}:00");
+    let unset = set.is_none().then(|| Hour {
+        value: String::new(),
+        title: configured
+            .map_or("Not set".to_owned(), |hour| format!("{}, as configured", shown(hour))),
+        chosen: true,
+    });
+    let each = (0..24).map(|hour| Hour {
+        value: hour.to_string(),
+        title: shown(hour),
+        chosen: set == Some(hour),
+    });
+    unset.into_iter().chain(each).collect()
+}
+
+/// Which hour holds, and from where, as far as the list does not say it.
+fn hour_hint(set: Option<u8>, configured: Option<u8>) -> String {
+    match (set, configured) {
+        (None, Some(hour)) => {
+            format!(
+                "The hour {hour:02}:00 is that of the configuration file, and holds until one is set here."
+            )
+        }
+        (Some(set), Some(hour)) if set != hour => {
+            format!("The configuration file says {hour:02}:00; what is set here goes before it.")
+        }
+        _ => String::new(),
+    }
 }
 
 fn archive_keys(known: &Known, zone: &Zone) -> Vec<ShownKey> {
@@ -368,6 +456,7 @@ fn archive_keys(known: &Known, zone: &Zone) -> Vec<ShownKey> {
         opened: counted(key.opened, "backup", "backups"),
         newest: key.newest.map(|at| zone.show(at)),
         is_newest: at == 0,
+        is_closed: key.is_closed,
     });
     shown.collect()
 }
@@ -389,7 +478,8 @@ fn told(known: &Known, zone: &Zone) -> Told {
         return Told::Since(zone.show(at));
     }
     if !known.missing.is_empty() && !known.settings.off {
-        return Told::Missing(known.missing.join(", "));
+        let goes_on = known.settings.told.is_some();
+        return Told::Missing { what: known.missing.join(", "), goes_on };
     }
     known.trouble.clone().map_or(Told::Soon, Told::Trouble)
 }

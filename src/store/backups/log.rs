@@ -7,9 +7,11 @@ use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{Backup, date, from_document, line::read, query::LogQuery, to_bson};
+use super::{Backup, Held, date, from_document, line::read, query::LogQuery, to_bson};
 use crate::{
-    backup::{DirectoryId, JobId, RejectionCode, State, UploadId, verdict::Conflicts},
+    backup::{
+        DirectoryId, JobId, RejectionCode, State, UploadId, retention::Status, verdict::Conflicts,
+    },
     store::{Cursor, Error, Store, schema},
 };
 
@@ -66,6 +68,18 @@ impl Store {
             .await
             .map_err(Error::database(failed))?;
         found.into_iter().map(contradiction).collect()
+    }
+
+    /// How many backups are stored, and how many of them are only copies.
+    pub async fn stored_backups(&self) -> Result<Held, Error> {
+        let count = async |more: Document| {
+            let mut filter = doc! { "state": State::Stored.as_str() };
+            filter.extend(more);
+            let count = self.collection(schema::BACKUPS).count_documents(filter).await;
+            count.map_err(Error::database("count stored backups"))
+        };
+        let completed = doc! { "deletion.status": Status::Completed.as_str() };
+        Ok(Held { stored: count(doc! {}).await?, only_copies: count(completed).await? })
     }
 
     /// Backups that are neither stored nor rejected, the oldest first.

@@ -40,7 +40,7 @@ pub enum Column {
     Made,
     /// Its file's name.
     File,
-    /// How many bytes the archive has.
+    /// Its total data size.
     Size,
     /// How many entries the archive has.
     Entries,
@@ -93,7 +93,7 @@ impl LogQuery {
         let (millis, name) = match self.by {
             Column::Made => (made, None),
             Column::File => (None, Some(backup.file.clone())),
-            Column::Size => (number(backup.size_bytes), None),
+            Column::Size => (number(backup.progress.bytes_total), None),
             Column::Entries => (number(backup.progress.entries_total), None),
             Column::Status => {
                 let status = backup.deletion.as_ref().map(|deletion| deletion.step.status());
@@ -167,7 +167,7 @@ impl LogQuery {
         let (field, falls) = match self.by {
             Column::Made => ("taken", (self.descending, self.descending)),
             Column::File => ("file", (self.descending, self.descending)),
-            Column::Size => ("size_bytes", (self.descending, self.descending)),
+            Column::Size => ("progress.bytes_total", (self.descending, self.descending)),
             Column::Entries => ("progress.entries_total", (self.descending, self.descending)),
             // Many have the same: the newest of them comes first either way.
             Column::Status => ("deletion.status", (self.descending, true)),
@@ -251,10 +251,10 @@ mod tests {
                 true,
                 true,
                 cursor(Some(7), None),
-                doc! { "size_bytes": 1, "_id": 1 },
+                doc! { "progress.bytes_total": 1, "_id": 1 },
                 vec![
-                    doc! { "size_bytes": 7_i64, "_id": { "$gt": "u" } },
-                    doc! { "size_bytes": { "$gt": 7_i64 } },
+                    doc! { "progress.bytes_total": 7_i64, "_id": { "$gt": "u" } },
+                    doc! { "progress.bytes_total": { "$gt": 7_i64 } },
                 ],
             ),
             (

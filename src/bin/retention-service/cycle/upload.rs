@@ -64,6 +64,9 @@ impl Cycle {
         let (source, manner) = self.misled(backup, made, part.is_some())?;
         let begins_at = part.unwrap_or(0);
         self.log.change(&backup.job, |backup| backup.sent(begins_at)).await?;
+        if begins_at > 0 {
+            tracing::info!(job = %backup.job, at_byte = begins_at, "goes on where it broke off");
+        }
         let (sent, mut progress) = watch::channel(0);
         let ended = CancellationToken::new();
         let sending = async {

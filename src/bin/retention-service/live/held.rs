@@ -213,6 +213,7 @@ impl Live {
     async fn remove_marked(&self, job: &JobId, fail: bool) -> Result<(), Error> {
         let deleting = || during("delete what a backup held");
         let marked = doc! { "gone_with": job.as_str() };
+        self.tell_rooms(job).await?;
         if fail {
             let count = self.records.count_documents(marked.clone()).await.map_err(deleting())?;
             let half = i64::try_from(count / 2).unwrap_or(1).max(1);
@@ -230,6 +231,25 @@ impl Live {
         }
         self.records.delete_many(marked.clone()).await.map_err(deleting())?;
         self.media.delete_many(marked).await.map_err(deleting())?;
+        Ok(())
+    }
+
+    /// Notes with each room up to when its messages are being deleted, so that people see why there
+    /// are none.
+    async fn tell_rooms(&self, job: &JobId) -> Result<(), Error> {
+        let telling = || during("tell rooms what is deleted");
+        let marked = doc! { "gone_with": job.as_str(), "dataset": Dataset::Message.as_str() };
+        let mut found = self.records.find(marked).await.map_err(telling())?;
+        let mut newest: BTreeMap<String, i64> = BTreeMap::new();
+        while let Some(record) = found.try_next().await.map_err(telling())? {
+            let until = newest.entry(record.room.unwrap_or_default()).or_insert(record.at);
+            *until = record.at.max(*until);
+        }
+        for (room, until) in newest {
+            let later = doc! { "$max": { "deleted_until": until } };
+            let tell = self.rooms.update_one(doc! { "_id": room }, later).await;
+            tell.map_err(telling())?;
+        }
         Ok(())
     }
 

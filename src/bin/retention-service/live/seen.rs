@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt;
+use jiff::Timestamp;
 use mongodb::bson::doc;
 use retention::records::Dataset;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Error, Live, during};
-use crate::record::Room;
 
 /// A room and what is said in it.
 #[derive(Clone, Debug, Serialize)]
@@ -19,8 +19,19 @@ pub(crate) struct Talk {
     pub(crate) room: String,
     /// What people call it.
     pub(crate) title: String,
+    /// Up to when its messages were deleted; nothing where none were.
+    pub(crate) deleted_until: Option<Timestamp>,
     /// The messages that are there, in their order.
     pub(crate) messages: Vec<Said>,
+}
+
+/// A room with what is noted of its deleted messages.
+#[derive(Deserialize)]
+struct Told {
+    #[serde(rename = "_id")]
+    id: String,
+    title: String,
+    deleted_until: Option<i64>,
 }
 
 /// A message as one sees it.
@@ -42,8 +53,9 @@ impl Live {
     /// Every room, and what is said in it.
     pub(crate) async fn talks(&self) -> Result<Vec<Talk>, Error> {
         let reading = || during("read the rooms");
-        let rooms = self.rooms.find(doc! {}).sort(doc! { "title": 1, "_id": 1 });
-        let rooms: Vec<Room> =
+        let rooms = self.rooms.clone_with_type::<Told>();
+        let rooms = rooms.find(doc! {}).sort(doc! { "title": 1, "_id": 1 });
+        let rooms: Vec<Told> =
             rooms.await.map_err(reading())?.try_collect().await.map_err(reading())?;
         let mut messages: BTreeMap<String, Vec<Said>> = BTreeMap::new();
         let filter = doc! { "dataset": Dataset::Message.as_str() };
@@ -61,10 +73,11 @@ impl Live {
             };
             messages.entry(record.room.unwrap_or_default()).or_default().push(said);
         }
-        let talks = rooms.into_iter().map(|Room { id, title }| {
+        let talks = rooms.into_iter().map(|Told { id, title, deleted_until }| {
+            let deleted_until = deleted_until.and_then(|at| Timestamp::from_millisecond(at).ok());
             let mut messages = messages.remove(&id).unwrap_or_default();
             messages.sort_by_key(|message| message.seq);
-            Talk { room: id, title, messages }
+            Talk { room: id, title, deleted_until, messages }
         });
         Ok(talks.collect())
     }

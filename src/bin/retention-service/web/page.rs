@@ -20,7 +20,8 @@ const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;mar
     padding:0 1rem;color:#1c2430}table{border-collapse:collapse;width:100%}\
     th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #d9dee5;\
     vertical-align:top;overflow-wrap:anywhere}section{margin:2rem 0}\
-    .who{color:#5a6675;white-space:nowrap}.none{color:#5a6675}";
+    .who{color:#5a6675;white-space:nowrap}.none{color:#5a6675}\
+    .notice{background:#eef3fb;border-left:4px solid #3b6fb6;padding:.4rem .8rem}";
 
 pub(super) async fn show(connector: &Connector) -> Result<Answer, Problem> {
     let cycle = connector.cycle();
@@ -66,6 +67,14 @@ pub(super) async fn show(connector: &Connector) -> Result<Answer, Problem> {
             talk.messages.len(),
             escaped(&talk.title),
         );
+        if let Some(until) = talk.deleted_until {
+            let _ = write!(
+                html,
+                "<p class=\"notice\" role=\"status\" data-deleted-until=\"{until}\">Messages up \
+                 to {until} have been deleted from maaiiconnect. They are kept in the Retention \
+                 Portal of your organisation.</p>",
+            );
+        }
         let hidden = talk.messages.len().saturating_sub(MESSAGES);
         match (talk.messages.len(), hidden) {
             (0, _) => html.push_str("<p class=\"none\">There are no messages.</p>"),

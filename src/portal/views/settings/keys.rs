@@ -10,7 +10,7 @@ use crate::{
     portal::{
         answer, disposition,
         errors::Error,
-        gate::{Administrator, Permit},
+        gate::{Administrator, Authorised, Permit},
         request::{Form, Request},
         zone::{When, Zone},
     },
@@ -56,10 +56,7 @@ pub(in crate::portal) async fn add(
     form: Form,
 ) -> Result<Response, Error> {
     match AuthorizedKey::parse(form.get("key")) {
-        Ok(key) => {
-            let new = administrator.authorise(&request, &key).await?;
-            Ok(back(if new { "key-added" } else { "key-known" }))
-        }
+        Ok(key) => Ok(added(administrator.authorise(&request, &key).await?)),
         Err(refusal) => {
             let said = format!("That key cannot upload: {refusal}.");
             show(&administrator, &request, said).await
@@ -73,8 +70,7 @@ pub(in crate::portal) async fn fetch(
     request: Request,
     _form: Form,
 ) -> Result<Response, Error> {
-    let theirs = administrator.their_key(false).await?;
-    authorise_theirs(&administrator, &request, &theirs.public_key).await
+    Ok(added(administrator.authorise_theirs(&request).await?))
 }
 
 /// *Generate New Key*. With a connector maaiiconnect makes the pair; without it the pair is made here,
@@ -85,8 +81,7 @@ pub(in crate::portal) async fn generate(
     _form: Form,
 ) -> Result<Response, Error> {
     if administrator.signed_in().has_connector() {
-        let theirs = administrator.their_key(true).await?;
-        return authorise_theirs(&administrator, &request, &theirs.public_key).await;
+        return Ok(added(administrator.renew_theirs(&request).await?));
     }
     let made = || {
         let mut key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519)?;
@@ -135,13 +130,11 @@ fn withdrawn(
     Ok(Some(format!("SFTP Public Key ends at {until}: {fingerprint}")))
 }
 
-async fn authorise_theirs(
-    administrator: &Administrator,
-    request: &Request,
-    public: &str,
-) -> Result<Response, Error> {
-    let key = AuthorizedKey::parse(public)
-        .map_err(|refusal| Error::Input(format!("maaiiconnect's key cannot upload: {refusal}.")))?;
-    let new = administrator.authorise(request, &key).await?;
-    Ok(back(if new { "key-added" } else { "key-known" }))
+/// Back to the page, with a word on what came of adding a key.
+fn added(came_to: Authorised) -> Response {
+    back(match came_to {
+        Authorised::New => "key-added",
+        Authorised::Stays => "key-stays",
+        Authorised::Already => "key-known",
+    })
 }

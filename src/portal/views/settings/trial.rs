@@ -1,5 +1,8 @@
 //! *Test this configuration now*: a page that grows by a line with each step as it ends.
 //!
+//! What is saved is tested; of the database, what stands in the form, without being saved. The page
+//! opens in a window of its own, so that what was typed elsewhere and not saved is not lost.
+//!
 //! The page is sent in parts, which browsers show as they come, without a script: its beginning, a
 //! line for each step, and its end.
 
@@ -28,7 +31,27 @@ const STEPS: &str = "<!-- steps -->";
 #[template(path = "trial.html", config = "src/portal/askama.toml")]
 struct TrialPage {
     shell: Shell,
-    title: String,
+    title: &'static str,
+    tested: Tested,
+    has_connector: bool,
+}
+
+/// What the page is about.
+#[derive(Clone, Copy)]
+pub(super) struct About {
+    pub(super) title: &'static str,
+    pub(super) tested: Tested,
+}
+
+/// What its steps are done with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tested {
+    /// What is saved.
+    Saved,
+    /// What was typed, and is not saved.
+    Typed,
+    /// What is taken into use if it can be.
+    Change,
 }
 
 #[derive(Template)]
@@ -51,7 +74,7 @@ struct End {
 pub(in crate::portal) async fn run(
     administrator: Administrator,
     request: Request,
-    _form: Form,
+    form: Form,
 ) -> Result<Response, Error> {
     let name = request.capture(0);
     let title = match name {
@@ -61,21 +84,36 @@ pub(in crate::portal) async fn run(
         "alerts" => "Testing alerts",
         _ => return Err(Error::NotFound),
     };
-    let steps = administrator.begin_trial(&request, name).await?;
-    let theirs = administrator.their_trial(name);
-    answer(&administrator, &request, title, steps, theirs)
+    let typed = match name {
+        "mongodb" if form.has("mongodb_host") => Some(super::typed(&form)),
+        _ => None,
+    };
+    if let Some(said) = typed.as_ref().and_then(super::objection) {
+        return Err(Error::Input(said));
+    }
+    let saved = administrator.database().await?;
+    let typed = typed.filter(|typed| !typed.is(&saved));
+    // maaiiconnect itself tests what it was told, and that is what is saved.
+    let (tested, theirs) = match &typed {
+        Some(_) => (Tested::Typed, None),
+        None => (Tested::Saved, administrator.their_trial(name)),
+    };
+    let steps = administrator.begin_trial(&request, name, typed).await?;
+    answer(&administrator, &request, About { title, tested }, steps, theirs)
 }
 
 /// The page that grows.
 pub(super) fn answer(
     administrator: &Administrator,
     request: &Request,
-    title: &str,
+    about: About,
     steps: StepsToCome,
     theirs: Option<(Client, &'static str)>,
 ) -> Result<Response, Error> {
+    let About { title, tested } = about;
     let shell = Shell::new(administrator.signed_in(), request, Here::Backups, title);
-    let page = TrialPage { shell, title: title.to_owned() }.render()?;
+    let has_connector = administrator.signed_in().has_connector();
+    let page = TrialPage { shell, title, tested, has_connector }.render()?;
     let (begin, end) = page.split_once(STEPS).unwrap_or((&page, ""));
     let (begin, end) = (begin.to_owned(), end.to_owned());
     let steps = own(steps).chain(stream::once(from_their_side(theirs)).flat_map(stream::iter));
