@@ -117,12 +117,14 @@ async fn run_parts(
         let site = Site { endpoint: endpoint.clone(), defaults, seal, secrets: secrets.clone() };
         Follower::new(client, site, store.clone(), intake.inbox(), now)
     });
+    let shelf = shelf(config)?;
     let watched = Watched {
         arriving: arriving(&intake),
         reports: reports.clone(),
         history: watcher.history(),
         alerts: Arc::new(self::alerts(config)),
         archives: archives(config, &directory),
+        shelf: shelf.clone(),
         connector: follower.as_ref().map(Follower::connection),
         setting: Setting {
             defaults,
@@ -137,7 +139,7 @@ async fn run_parts(
             tools: tools.clone(),
         },
     };
-    let (decoder, shelf) = (Decoder::new(OWN_PROGRAM), shelf(config)?);
+    let decoder = Decoder::new(OWN_PROGRAM);
     let examination = Examination::new(store.clone(), decoder, shelf, idle, now);
     let portal = portal(config, store.clone(), watched).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), portal = %portal.address(), "started");

@@ -28,7 +28,6 @@ use futures_util::TryStreamExt;
 use jiff::Timestamp;
 
 use child::{Decoder, Error, Source};
-use shelved::Shelf;
 
 use crate::{
     backup::{
@@ -36,6 +35,7 @@ use crate::{
         examined::{self, Finding, MediumKind, Outcome, RULES},
     },
     idle::{Idle, Work},
+    shelf::Shelf,
     store::{self, Store, media::Medium},
 };
 

@@ -16,10 +16,12 @@
 //! 6. [`receipt`] says what was received and stored, signed for anybody to check.
 //! 7. [`sftp`] prepares the OpenSSH server that uploads come through.
 //! 8. [`portal`] shows what is kept, to those who may see it.
-//! 9. [`examine`] has each medium decoded, in a process of its own.
+//! 9. [`examine`] has each medium decoded, in a process of its own. What was not unpacked is taken off
+//!    the [`shelf`] for that, as it is for who wants to look at it.
 //! 10. [`verification`] has stored backups held against their receipts again, for years. Like 9, it
 //!     works while intake is [`idle`].
-//! 11. [`connector`] asks maaiiconnect to delete what a backup held, once somebody has said so.
+//! 11. [`connector`] asks maaiiconnect to delete what a backup held, once somebody has said so, and
+//!     learns what it has uploaded.
 //! 12. [`steward`] makes this node be as the [`settings`] say that were made in the portal.
 //! 13. [`health`] asks every part how it is, and [`alerts`] tells whoever has to hear of it.
 //!
@@ -46,6 +48,7 @@ pub mod portal;
 pub mod receipt;
 pub mod records;
 pub mod sftp;
+pub mod shelf;
 pub mod steward;
 pub mod store;
 pub mod verification;

@@ -54,6 +54,7 @@ use crate::{
     health::watch::{Reports, SharedHistory},
     settings::{Change, Defaults, seal::Seal, sheet::Sheet},
     sftp::Endpoint,
+    shelf::Shelf,
     steps::Step,
     store::{Store, accounts::PasswordHash, backups::Backup},
 };
@@ -87,6 +88,8 @@ pub struct Watched {
     pub alerts: Arc<crate::alerts::Settings>,
     /// Which archives are kept.
     pub archives: Archives,
+    /// What is in archives that are kept.
+    pub shelf: Shelf,
     /// Who is told that a deletion was asked for and follows it; where there is nobody, an
     /// administrator does it by hand and says what came of it.
     pub connector: Option<Connection>,

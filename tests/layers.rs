@@ -187,6 +187,7 @@ fn arrows_point_down_only() -> Result<()> {
         "sftp",
         "receipt",
         "examine",
+        "shelf",
         "verification",
         "idle",
         "archive",

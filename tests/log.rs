@@ -397,8 +397,9 @@ async fn entries_are_listed_to_administrators_and_counted_for_others() -> Result
 
     let names = |page: &str| -> Vec<String> {
         let cells = page.replace("<wbr>", "").replace(r#"<span class="token">"#, "");
-        let cells: Vec<String> = cells.split(r#"data-title="Name">"#).map(str::to_owned).collect();
-        cells.iter().skip(1).filter_map(|cell| Some(cell.split('<').next()?.to_owned())).collect()
+        let cells = cells.split(r#"data-title="Name"><a class="lead" href=""#).skip(1);
+        let names = cells.filter_map(|cell| cell.split_once('>')?.1.split('<').next());
+        names.map(str::to_owned).collect()
     };
     let (mut found, mut pages, mut next) =
         (Vec::new(), Vec::new(), Some(format!("{page}/entries")));
@@ -422,12 +423,31 @@ async fn entries_are_listed_to_administrators_and_counted_for_others() -> Result
         ensure!(answer.status == 400, "{nonsense}: {answer:?}");
     }
 
+    // Each opens as it was delivered, and nothing else does.
+    let entry = |name: &str| {
+        let name: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
+        format!("{page}/entry?name={name}")
+    };
+    ensure!(pages[0].contains(&format!(r#"href="{}""#, entry(&held[0]))), "{}", pages[0]);
+    for (name, contents) in sample.entries().iter().take(6) {
+        let (status, bytes) = browser.take(&entry(name)).await?;
+        ensure!(status == 200 && bytes == *contents, "{name}: {status}");
+    }
+    let json = browser.get(&entry(&held[0])).await?;
+    ensure!(json.header("content-type") == "text/plain; charset=utf-8", "{json:?}");
+    ensure!(json.header("content-security-policy").contains("sandbox"), "{json:?}");
+    ensure!(browser.get(&entry("history/../../x")).await?.status == 404);
+    ensure!(browser.get(&format!("{page}/entry")).await?.status == 400);
+    let audit = world.database().collection::<Document>("audit");
+    let viewed = doc! { "subject": format!("{page}/entry"), "detail": &held[0], "action": "view" };
+    ensure!(audit.count_documents(viewed).await? == 2, "it is not in the audit log");
+
     activate(&mut browser, "e1", &[("see-files", "on")]).await?;
     let mut staff = signed_in(&world, "mei@acme.example").await?;
     let shown = staff.get(&format!("{page}/entries")).await?.body;
     ensure!(shown.contains("236 entries") && shown.contains("Only administrators"), "{shown}");
     ensure!(!shown.contains("note 0") && names(&shown).is_empty(), "{shown}");
-    let audit = world.database().collection::<Document>("audit");
+    ensure!(staff.get(&entry(&held[0])).await?.status == 403);
     let seen = doc! { "account": "Admin", "subject": format!("{page}/entries"), "detail": "names of its files" };
     ensure!(audit.count_documents(seen).await? >= 4, "what was seen is not in the audit log");
     Ok(())

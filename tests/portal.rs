@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::{
     archives::{self, Sample},
     browser::Browser,
-    world::{Options, World},
+    world::{Options, World, until},
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -55,6 +55,12 @@ const TABLE: &[Row] = &[
         "/retention/backups/{upload}/entries",
         "/retention/backups/UPLOAD/entries",
         [303, 200, 200, 200],
+    ),
+    (
+        "GET",
+        "/retention/backups/{upload}/entry",
+        "/retention/backups/UPLOAD/entry?name=history%2Fmessage.json",
+        [303, 403, 403, 200],
     ),
     (
         "GET",
@@ -404,6 +410,8 @@ async fn furnished() -> Result<(World, Places)> {
     let name: BackupName = name.parse()?;
     let backup = world.wait_state(name.job.as_str(), State::Stored, PATIENCE).await?;
     world.receipt(name.job.as_str()).await?;
+    let kept = world.state_directory().join("archive/2021").join(name.as_str());
+    until("the archive is kept", || async { Ok(kept.exists()) }).await?;
     let voicemails = world.database().collection::<Document>("voicemails");
     let with_medium = doc! { "medium": { "$exists": true } };
     let voicemail = voicemails.find_one(with_medium).await?.context("there is a voicemail")?;

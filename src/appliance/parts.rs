@@ -12,7 +12,6 @@ use crate::{
     backup::{DirectoryId, verdict::Kept},
     cause,
     config::{Config, Mongodb, Secret, Secrets},
-    examine::shelved::{self, Shelf},
     health::{self, Examiner},
     intake::{
         self,
@@ -23,6 +22,7 @@ use crate::{
     records::Rules,
     settings::{Defaults, KnownKeys, seal::Seal},
     sftp::Endpoint,
+    shelf::{self, Shelf},
     store::{self, Store},
     verification::Periods,
 };
@@ -290,10 +290,10 @@ pub(super) fn host() -> String {
     name.unwrap_or_else(|| "localhost".to_owned())
 }
 
-/// Where archives are, for those who look at media that were not unpacked.
+/// Where archives are, for those who look at what is in them alone.
 pub(super) fn shelf(config: &Config) -> anyhow::Result<Shelf> {
     let scratch = config.state_directory().join("examining");
-    shelved::prepare(&scratch).context("cannot make the directory where media are taken out")?;
+    shelf::prepare(&scratch).context("cannot make the directory where entries are taken out")?;
     let places = Places::new(config.state_directory());
     Ok(Shelf {
         find: Arc::new(move |backup| places.kept(&backup.file, &backup.upload)),

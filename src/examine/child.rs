@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::{confine, pipe};
 use crate::{
     backup::examined::{Finding, MediumKind, Outcome},
-    idle, store,
+    idle, shelf, store,
 };
 
 /// This program, also after an upgrade has put another in its place.
@@ -62,21 +62,22 @@ pub enum Error {
         /// Why.
         source: Box<Self>,
     },
-    /// There is no room to take a medium out of its archive.
-    #[error("there is no room to take a medium of {needed_bytes} bytes out of its archive")]
-    NoRoom {
-        /// How large it is.
-        needed_bytes: u64,
-    },
-    /// A medium cannot be taken out of its archive, which was whole when it was stored.
+    /// A medium cannot be had out of its archive.
     #[error("cannot take a medium out of its archive")]
-    TakeOut(#[source] crate::archive::Error),
-    /// The Archive Keys cannot be had.
-    #[error("the Archive Keys cannot be used: {0}")]
-    Keys(String),
+    Shelf(#[source] shelf::Error),
     /// The work is to end.
     #[error("the work was interrupted")]
     Stopped,
+}
+
+impl From<shelf::Error> for Error {
+    fn from(error: shelf::Error) -> Self {
+        match error {
+            shelf::Error::Store(error) => Self::Store(error),
+            shelf::Error::CutOff => Self::Stopped,
+            error => Self::Shelf(error),
+        }
+    }
 }
 
 impl From<idle::Stopped> for Error {

@@ -5,6 +5,7 @@
 //! is read or changed is in the audit log before a permit returns. Nothing in
 //! here may be reachable without a permit but signing in.
 
+mod archive;
 mod condition;
 mod elsewhere;
 mod judging;
@@ -22,7 +23,7 @@ mod underway;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use tokio::sync::Mutex as TurnMutex;
+use tokio::sync::{Mutex as TurnMutex, Semaphore};
 
 use super::{Arriving, Settings, Watched, errors::Error, password::Passwords, request::Request};
 use crate::{
@@ -51,6 +52,9 @@ pub(super) use underway::{AskedAgain, Next, NotHere, OnItsWay, UnderWay};
 /// TLS, this host and the path `/`.
 pub(super) const COOKIE: &str = "__Host-retention";
 
+/// How many may take an entry out of an archive at once. Each may be gigabytes.
+const TAKING_OUT: usize = 2;
+
 /// The store, and who may come to it.
 pub(super) struct Gate {
     store: Store,
@@ -64,6 +68,8 @@ pub(super) struct Gate {
     paces: Mutex<Paces<UploadId>>,
     /// Changes of accounts go one after the other, so that none undoes another.
     office_hours: TurnMutex<()>,
+    /// Who takes entries out of archives.
+    taking_out: Semaphore,
     clock: fn() -> Timestamp,
 }
 
@@ -101,6 +107,7 @@ impl Gate {
             throttle: Mutex::default(),
             paces: Mutex::default(),
             office_hours: TurnMutex::default(),
+            taking_out: Semaphore::new(TAKING_OUT),
             clock,
         }
     }

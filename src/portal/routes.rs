@@ -22,8 +22,9 @@ use super::{
     listener::Peer,
     request::{Form, Request},
     views::{
-        accounts, audit, backups, coming, condition, conversation, deletion, entries, export, home,
-        list, log, media, own, progress, receipt, record, rejection, settings, sign_in,
+        accounts, archived, audit, backups, coming, condition, conversation, deletion, entries,
+        export, home, list, log, media, own, progress, receipt, record, rejection, settings,
+        sign_in,
     },
 };
 
@@ -85,6 +86,7 @@ fn entries() -> Vec<Entry> {
         get("/retention/log.json", export::json),
         get("/retention/backups/{upload}", backups::page),
         get("/retention/backups/{upload}/entries", entries::page),
+        get("/retention/backups/{upload}/entry", archived::entry),
         get("/retention/backups/{upload}/receipt", receipt::statement),
         get("/retention/backups/{upload}/receipt/signature", receipt::signature),
         get("/retention/backups/{upload}/receipt/signers", receipt::signers),

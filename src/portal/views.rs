@@ -4,7 +4,9 @@
 //! template. It must not know the store, status codes or headers.
 
 pub(super) mod accounts;
+pub(super) mod archived;
 mod ask;
+mod attention;
 pub(super) mod audit;
 mod backup_line;
 pub(super) mod backups;
@@ -26,3 +28,4 @@ pub(super) mod rejection;
 mod related;
 pub(super) mod settings;
 pub(super) mod sign_in;
+mod word;

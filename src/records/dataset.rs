@@ -51,6 +51,24 @@ impl Dataset {
         Self::Other,
     ];
 
+    /// What its records are called in front of people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Call => "Calls",
+            Self::Conference => "Conferences",
+            Self::Message => "Messages",
+            Self::Voicemail => "Voicemail",
+            Self::Recording => "Recordings",
+            Self::File => "Shared files",
+            Self::Avatar => "Avatars",
+            Self::TagIcon => "Tag icons",
+            Self::Staff => "Staff",
+            Self::Contact => "External contacts",
+            Self::Enquiry => "Closed enquiries",
+            Self::Other => "Other records",
+        }
+    }
+
     /// The name used in counts, documents and logs.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! Retention Settings: General, Online mode and Offline mode.
 
-use std::fs;
+use std::{fs, io::Read};
 
 use anyhow::{Context, Result, ensure};
 use futures_util::TryStreamExt;
@@ -210,11 +210,15 @@ fn in_offline_mode_the_data_is_viewed_as_raw_json() -> Result<()> {
         let records = backup.stored.get_document("progress")?.get_document("records")?;
         let counted: i64 = records.values().filter_map(Bson::as_i64).sum();
         ensure!(usize::try_from(counted)? == total, "{counted} records were read of {total}");
-        // What the Archive Key opens is the JSON as it was delivered.
+        // The portal shows the JSON as it was delivered, which is what the Archive Key opens.
+        let shown =
+            stage.page(&format!("{}/entry?name=history%2Fmessage.json", backup.page)).await?;
         let mut archive = archive(stage, &backup)?;
         let index = archive.index_for_name("history/message.json").context("messages")?;
-        let messages: Vec<Value> =
-            serde_json::from_reader(archive.by_index_decrypt(index, KEY.as_bytes())?)?;
+        let mut delivered = String::new();
+        archive.by_index_decrypt(index, KEY.as_bytes())?.read_to_string(&mut delivered)?;
+        ensure!(shown == delivered, "the portal shows something else: {shown}");
+        let messages: Vec<Value> = serde_json::from_str(&shown)?;
         let mut ids: Vec<&str> = messages.iter().filter_map(|it| it["_id"].as_str()).collect();
         ids.sort_unstable();
         ensure!(ids == held["message"], "other messages are in it");

@@ -48,7 +48,7 @@ impl SignedIn {
         self.found(id).await
     }
 
-    async fn found(&self, id: &str) -> Result<Backup, Error> {
+    pub(super) async fn found(&self, id: &str) -> Result<Backup, Error> {
         let (Ok(upload), Ok(job)) = (id.parse::<UploadId>(), id.parse::<JobId>()) else {
             return Err(Error::NotFound);
         };

@@ -4,8 +4,8 @@
 use super::{coming::Coming, progress};
 use crate::{
     backup::{
-        Condition, State, Verified,
-        retention::{Status, Step},
+        Condition, State,
+        retention::Status,
         verdict::{Answer, Kept, Nodes},
     },
     portal::{
@@ -53,7 +53,7 @@ pub(super) fn button(who: &SignedIn, status: Status, safe: bool) -> Option<&'sta
 }
 
 /// Whether something differed when it was held against its receipt last.
-fn differs(backup: &Backup) -> bool {
+pub(super) fn differs(backup: &Backup) -> bool {
     backup.verified.as_ref().is_some_and(|found| !found.is_ok())
 }
 
@@ -191,7 +191,7 @@ pub(super) fn remarkable(judged: &Judged) -> u64 {
 }
 
 /// How many cases were found of all kinds while a backup was stored.
-fn findings(backup: &Backup) -> u64 {
+pub(super) fn findings(backup: &Backup) -> u64 {
     backup.findings.iter().map(|(_, finding)| finding.count).sum()
 }
 
@@ -215,62 +215,6 @@ fn kept(nodes: Option<Nodes>, kept: Kept, findings: u64) -> String {
         found => counted(found, "finding", "findings"),
     };
     format!("{on}, archive {}, {found}", archive(kept))
-}
-
-/// Something that an administrator should look at.
-pub(super) struct Attention {
-    pub(super) tone: &'static str,
-    pub(super) title: String,
-    pub(super) text: String,
-    pub(super) href: String,
-}
-
-/// What of a backup calls for somebody's attention.
-pub(super) fn attention(backup: &Backup, zone: &Zone) -> Option<Attention> {
-    let href = path(backup);
-    let name = format!("Backup of {} from {}", zone.show(backup.taken).date, backup.service);
-    match backup.state {
-        State::Waiting => Some(Attention {
-            tone: "fair",
-            title: format!("{name}: waiting"),
-            text: backup.waiting.as_ref().map(|why| why.sentence.clone()).unwrap_or_default(),
-            href,
-        }),
-        State::Rejected if !backup.superseded && backup.acknowledged.is_none() => Some(Attention {
-            tone: "bad",
-            title: format!("{name}: rejected"),
-            text: backup.rejection.as_ref().map(|why| why.sentence.clone()).unwrap_or_default(),
-            href,
-        }),
-        State::Stored if differs(backup) => Some(Attention {
-            tone: "bad",
-            title: format!("{name}: not as it was received"),
-            text: backup.verified.as_ref().map(Verified::sentence).unwrap_or_default(),
-            href,
-        }),
-        State::Stored if backup.retention_status() == Status::Failed => Some(Attention {
-            tone: "fair",
-            title: format!("{name}: {}", Status::Failed.words()),
-            text: match backup.deletion.as_ref().map(|deletion| &deletion.step) {
-                Some(Step::Failed(failed)) => failed.why.clone(),
-                _ => String::new(),
-            },
-            href,
-        }),
-        State::Stored if !backup.findings.is_empty() => {
-            let kinds = backup.findings.iter().map(|(kind, found)| kind.sentence(found.count));
-            Some(Attention {
-                tone: "fair",
-                title: format!(
-                    "{name}: stored with {}",
-                    counted(findings(backup), "finding", "findings")
-                ),
-                text: kinds.collect::<Vec<_>>().join(" "),
-                href,
-            })
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -250,7 +250,7 @@ async fn counts(who: &SignedIn, backup: &Backup) -> Result<Vec<Count>, Error> {
         let new = brought.get(dataset.as_str()).copied().unwrap_or(0);
         let may = who.account().access(data_type).see && new > 0;
         let href = may.then(|| format!("/records/{}?backup={}", data_type.as_str(), backup.job));
-        Some(Count { new: count(new), href, ..Count::new(dataset_title(dataset), *compared) })
+        Some(Count { new: count(new), href, ..Count::new(dataset.title(), *compared) })
     });
     let mut counts: Vec<Count> = each.collect();
     let media: Vec<u64> = before.iter().map(|progress| progress.media).collect();
@@ -282,24 +282,6 @@ fn history(backup: &Backup, zone: &Zone) -> Vec<Happened> {
         said: event.said.clone().unwrap_or_default(),
     });
     happened.collect()
-}
-
-/// What records of a dataset are called.
-pub(super) fn dataset_title(dataset: Dataset) -> &'static str {
-    match dataset {
-        Dataset::Call => "Calls",
-        Dataset::Conference => "Conferences",
-        Dataset::Message => "Messages",
-        Dataset::Voicemail => "Voicemail",
-        Dataset::Recording => "Recordings",
-        Dataset::File => "Shared files",
-        Dataset::Avatar => "Avatars",
-        Dataset::TagIcon => "Tag icons",
-        Dataset::Staff => "Staff",
-        Dataset::Contact => "External contacts",
-        Dataset::Enquiry => "Closed enquiries",
-        Dataset::Other => "Other records",
-    }
 }
 
 /// Examples name files and records, so only administrators see them.

@@ -5,7 +5,7 @@ use askama::Template;
 use jiff::Timestamp;
 use warp::reply::Response;
 
-use super::{backup_line::Attention, deletion, progress};
+use super::{progress, word};
 use crate::{
     backup::{
         BackupName, JobId,
@@ -155,17 +155,6 @@ impl Coming<'_> {
     }
 }
 
-/// What of that calls for somebody's attention.
-pub(super) fn attention(missing: &NotHere, zone: &Zone) -> Attention {
-    let NotHere { backup, why } = missing;
-    Attention {
-        tone: "bad",
-        title: format!("Backup of {}: missing", zone.show(backup.created).date),
-        text: why.sentence().to_owned(),
-        href: "/retention/backups".into(),
-    }
-}
-
 /// Where the question is.
 pub(super) fn path(job: &JobId) -> String {
     format!("/retention/cloud/{job}/upload")
@@ -194,7 +183,7 @@ pub(in crate::portal) async fn press(
     request: Request,
     form: Form,
 ) -> Result<Response, Error> {
-    let reason = deletion::reason(&form, "reason")?;
+    let reason = word::reason(&form, "reason")?;
     match administrator.upload_again(&request, request.capture(0), reason).await? {
         AskedAgain::Yes => Ok(answer::redirect("/retention/backups?done=upload-requested")),
         AskedAgain::No(why) => show(&administrator, &request, why).await,

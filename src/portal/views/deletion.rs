@@ -3,7 +3,7 @@
 use askama::Template;
 use warp::reply::Response;
 
-use super::{backup_line, backups::dataset_title, sign_in};
+use super::{backup_line, sign_in, word};
 use crate::{
     backup::{
         Verdict,
@@ -24,9 +24,6 @@ use crate::{
     records::Dataset,
     store::backups::Backup,
 };
-
-/// How long a reason may be, in characters.
-const REASON_CHARS: usize = 1000;
 
 #[derive(Template)]
 #[template(path = "delete.html", config = "src/portal/askama.toml")]
@@ -155,8 +152,8 @@ pub(in crate::portal) async fn press(
     let password = Secret::new(form.get("password").to_owned());
     let id = request.capture(0);
     let objection = match administrator.delete_from_maaiiconnect(&request, id, password).await? {
-        Pressed::Begun => return Ok(back(&request, "deletion-begun")),
-        Pressed::Already => return Ok(back(&request, "deletion-known")),
+        Pressed::Begun => return Ok(word::back(&request, "deletion-begun")),
+        Pressed::Already => return Ok(word::back(&request, "deletion-known")),
         Pressed::NotSafe => "It is not safe to delete this backup's data: see below.".to_owned(),
         Pressed::Refused => "The password is not the right one.".to_owned(),
         Pressed::Wait(seconds) => sign_in::wait(seconds),
@@ -172,11 +169,11 @@ pub(in crate::portal) async fn outcome(
 ) -> Result<Response, Error> {
     let outcome = match form.get("outcome") {
         "completed" => Outcome::Completed,
-        "failed" => Outcome::Failed(reason(&form, "why")?),
+        "failed" => Outcome::Failed(word::reason(&form, "why")?),
         _ => return Err(Error::Input("Say whether it was completed or failed.".into())),
     };
     let noted = administrator.note_outcome(&request, request.capture(0), outcome).await?;
-    Ok(back(&request, if noted { "deletion-noted" } else { "deletion-known" }))
+    Ok(word::back(&request, if noted { "deletion-noted" } else { "deletion-known" }))
 }
 
 /// That it was deleted in maaiiconnect already, whatever the verdict is.
@@ -188,11 +185,11 @@ pub(in crate::portal) async fn elsewhere(
     if form.get("password").len() > passwords::MAX_BYTES {
         return Err(Error::TooLarge);
     }
-    let reason = reason(&form, "reason")?;
+    let reason = word::reason(&form, "reason")?;
     let (password, id) = (Secret::new(form.get("password").to_owned()), request.capture(0));
     match administrator.note_deleted_elsewhere(&request, id, reason, password).await? {
-        Pressed::Begun => Ok(back(&request, "deletion-elsewhere")),
-        Pressed::Already | Pressed::NotSafe => Ok(back(&request, "deletion-known")),
+        Pressed::Begun => Ok(word::back(&request, "deletion-elsewhere")),
+        Pressed::Already | Pressed::NotSafe => Ok(word::back(&request, "deletion-known")),
         Pressed::Refused => Err(Error::Input("The password is not the right one.".into())),
         Pressed::Wait(seconds) => Err(Error::Input(sign_in::wait(seconds))),
     }
@@ -207,27 +204,10 @@ pub(in crate::portal) async fn responsibility(
     let mut all = Point::ALL.into_iter();
     let point = all.find(|point| point.as_str() == form.get("point"));
     let point = point.ok_or_else(|| Error::Input("There is no such point.".into()))?;
-    let reason = reason(&form, "reason")?;
+    let reason = word::reason(&form, "reason")?;
     let (id, seen) = (request.capture(0), form.get("seen"));
     administrator.take_responsibility(&request, id, point, seen, reason).await?;
-    Ok(back(&request, "responsibility"))
-}
-
-/// To the page of the backup.
-pub(super) fn back(request: &Request, done: &str) -> Response {
-    answer::redirect(&format!("/retention/backups/{}?done={done}", request.capture(0)))
-}
-
-/// What somebody wrote, who has to.
-pub(super) fn reason(form: &Form, name: &str) -> Result<String, Error> {
-    let text = form.get(name).trim();
-    if text.is_empty() {
-        return Err(Error::Input("A reason is needed.".into()));
-    }
-    if text.chars().count() > REASON_CHARS {
-        return Err(Error::Input(format!("A reason has at most {REASON_CHARS} characters.")));
-    }
-    Ok(text.to_owned())
+    Ok(word::back(&request, "responsibility"))
 }
 
 async fn show(
@@ -243,7 +223,7 @@ async fn show(
         let datasets = Dataset::ALL.into_iter().filter(|dataset| is_deleted(*dataset) == goes);
         let held = datasets.filter_map(|dataset| {
             let records = *backup.progress.records.get(dataset.as_str())?;
-            Some(Held { name: dataset_title(dataset), count: count(records) })
+            Some(Held { name: dataset.title(), count: count(records) })
         });
         held.collect()
     };

@@ -3,7 +3,7 @@
 use askama::Template;
 use warp::reply::Response;
 
-use super::{ask, backup_line};
+use super::{archived, ask, backup_line};
 use crate::{
     portal::{
         answer,
@@ -34,6 +34,8 @@ struct EntriesPage {
     /// The names; nothing for those who may not see them, and where there is no receipt.
     listed: Option<Table>,
     may_see: bool,
+    /// Whether each can be looked at.
+    has_archive: bool,
     pager: Pager,
 }
 
@@ -44,7 +46,9 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         Some(administrator) => administrator.entries(&request, id, place(&request)?, SIZE).await?,
         None => (who.backup(&request, id).await?, None),
     };
-    let own = format!("{}/entries", backup_line::path(&backup));
+    let path = backup_line::path(&backup);
+    let archive = who.has_archive(&backup).then(|| path.clone());
+    let own = format!("{path}/entries");
     let at = |at: u64| ask::address(&own, [("at", Some(at.to_string()))], None);
     let pager = listed.as_ref().map_or_else(Pager::default, |page| Pager {
         first: page.previous.map(|_| own.clone()),
@@ -54,10 +58,11 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
     });
     answer::page(&EntriesPage {
         shell: Shell::new(&who, &request, Here::Backups, "Entries"),
-        path: backup_line::path(&backup),
+        path,
+        has_archive: archive.is_some(),
         total: counted(backup.progress.entries_total, "entry", "entries"),
         about: about(&backup),
-        listed: listed.map(|page| table(&page)),
+        listed: listed.map(|page| table(&page, archive.as_deref())),
         may_see: who.is_administrator(),
         pager,
         file: backup.file,
@@ -87,7 +92,7 @@ fn about(backup: &Backup) -> String {
     )
 }
 
-fn table(page: &listing::Page) -> Table {
+fn table(page: &listing::Page, archive: Option<&str>) -> Table {
     Table {
         caption: "Entries".into(),
         heads: vec![
@@ -98,7 +103,7 @@ fn table(page: &listing::Page) -> Table {
             Head::new("SHA-256"),
         ],
         lead: 0,
-        lines: page.entries.iter().map(line).collect(),
+        lines: page.entries.iter().map(|entry| line(entry, archive)).collect(),
         nothing: Nothing {
             title: "No entries".into(),
             advice: "The archive of this backup holds no files.".into(),
@@ -106,9 +111,10 @@ fn table(page: &listing::Page) -> Table {
     }
 }
 
-fn line(entry: &Entry<'_>) -> Line {
+/// A line; where the archive is here, it leads to the entry as it was delivered.
+fn line(entry: &Entry<'_>, archive: Option<&str>) -> Line {
     Line {
-        href: String::new(),
+        href: archive.map(|backup| archived::address(backup, &entry.name)).unwrap_or_default(),
         cells: vec![
             Cell::Text(entry.name.to_string()).short(),
             Cell::Number(size(entry.size_bytes)),

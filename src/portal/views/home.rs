@@ -4,8 +4,8 @@ use askama::Template;
 use warp::reply::Response;
 
 use super::{
-    backup_line::{self, Attention},
-    coming, progress,
+    attention::{self, Attention},
+    backup_line, coming, progress,
 };
 use crate::{
     accounts::DataType,
@@ -55,8 +55,8 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
     let mut newest = who.newest_backups(LOOKED_THROUGH).await?;
     let (missing, under_way) = (who.missing().await?, who.under_way().await?);
     let totals = who.totals().await?;
-    let absent = missing.iter().map(|missing| coming::attention(missing, &zone));
-    let troubled = newest.iter().filter_map(|backup| backup_line::attention(backup, &zone));
+    let absent = missing.iter().map(|missing| attention::missing(missing, &zone));
+    let troubled = newest.iter().filter_map(|backup| attention::of(backup, &zone));
     let mut attention: Vec<Attention> = absent.chain(troubled).collect();
     attention.sort_by_key(|attention| attention.tone != "bad");
     let more_attention = attention.len().saturating_sub(ATTENTIONS);

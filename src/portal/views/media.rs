@@ -111,10 +111,14 @@ fn send(opened: &Opened, request: &Request, kind: Kind, attachment: bool) -> Res
     set(header::ETAG, &tag);
     let name = name(&opened.record.row, &opened.medium.entry);
     set(header::CONTENT_DISPOSITION, &disposition::header(attachment, &name));
-    let policy = if kind.mime == "application/pdf" { PDF_POLICY } else { MEDIA_POLICY };
-    set(header::CONTENT_SECURITY_POLICY, policy);
+    set(header::CONTENT_SECURITY_POLICY, policy(kind));
     set(header::CACHE_CONTROL, "private, no-store");
     response
+}
+
+/// What a medium of this kind may do in the browser.
+pub(super) fn policy(kind: Kind) -> &'static str {
+    if kind.mime == "application/pdf" { PDF_POLICY } else { MEDIA_POLICY }
 }
 
 /// What a file is called where it is kept: as in its record, with the extension

@@ -2,7 +2,7 @@
 
 use warp::reply::Response;
 
-use super::{coming, deletion};
+use super::{coming, word};
 use crate::{
     backup::State,
     portal::{
@@ -44,7 +44,7 @@ pub(in crate::portal) async fn acknowledge(
     request: Request,
     form: Form,
 ) -> Result<Response, Error> {
-    let reason = deletion::reason(&form, "reason")?;
+    let reason = word::reason(&form, "reason")?;
     administrator.acknowledge_rejection(&request, request.capture(0), reason).await?;
-    Ok(deletion::back(&request, "acknowledged"))
+    Ok(word::back(&request, "acknowledged"))
 }
