@@ -97,7 +97,8 @@ async fn run_parts(
     let reports = watcher.reports();
     let directory = places.ensure_identity(now())?;
     let settings = intake_settings(config, directory.clone())?;
-    let keys = seal.clone().zip(Some(signers_here(config)?));
+    // The own key comes first. Whose else receipts are accepted here, an administrator says on each node.
+    let keys = seal.clone().zip(signers_here(config)?.into_iter().next());
     let intake = Intake::new(settings, store.clone(), places, stop.clone());
     let settings = verification::Settings {
         program: OWN_PROGRAM.into(),
@@ -117,7 +118,7 @@ async fn run_parts(
         let site = Site { endpoint: endpoint.clone(), defaults, seal, secrets: secrets.clone() };
         Follower::new(client, site, store.clone(), intake.inbox(), now)
     });
-    let shelf = shelf(config)?;
+    let shelf = shelf(config, directory.clone())?;
     let watched = Watched {
         arriving: arriving(&intake),
         reports: reports.clone(),
@@ -265,7 +266,7 @@ pub fn new_password(chars: usize) -> anyhow::Result<Secret> {
 async fn become_ready(
     store: Store,
     admin_password: Option<Secret>,
-    keys: Option<(Seal, Vec<Signer>)>,
+    keys: Option<(Seal, Signer)>,
     stop: CancellationToken,
 ) {
     while let Err(error) = prepare(&store, admin_password.as_ref(), keys.as_ref()).await {
@@ -286,11 +287,11 @@ async fn become_ready(
 async fn prepare(
     store: &Store,
     admin_password: Option<&Secret>,
-    keys: Option<&(Seal, Vec<Signer>)>,
+    keys: Option<&(Seal, Signer)>,
 ) -> anyhow::Result<()> {
     store.prepare().await?;
-    if let Some((seal, signers)) = keys {
-        receipt::signers::note(store, seal, signers, now()).await?;
+    if let Some((seal, own)) = keys {
+        receipt::signers::note(store, seal, own, now()).await?;
     }
     match admin_password {
         Some(password) => ensure_admin(store, password).await,

@@ -9,10 +9,10 @@
 //! It also tells the service what was [set](telling) in the portal, and [learns](learning) its schedule
 //! and what its own log says.
 //!
-//! One loop, woken when somebody presses *Delete from maaiiconnect* or something arrives, and by a timer. It looks at which
-//! deletions go on, passes on those that the service has not been asked for yet, and writes down what
-//! the service says of the others. One that was begun there and not here is followed as well. All of it
-//! may be done again after a kill.
+//! One loop, woken when somebody presses *Delete from maaiiconnect* or something arrives, and by a timer.
+//! It looks at which deletions go on, passes on those that the service has not been asked for yet, and
+//! writes down what the service says of the others. One that was begun there and not here is followed as
+//! well. All of it may be done again after a kill.
 //!
 //! This module must never ask for a deletion that does not stand in the store, and never without the
 //! SHA-256 of the archive that was received: by that the service knows that we hold what it sent.
@@ -21,7 +21,7 @@ pub mod client;
 mod learning;
 pub mod telling;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     audit::{self, Action},
     backup::{
-        cloud::CloudBackup,
+        JobId,
         history::{Event, What},
         retention::{Asking, Deletion, Status, Step},
     },
@@ -165,15 +165,23 @@ impl Follower {
     async fn learn(&mut self) -> Result<bool, Error> {
         self.learning.take_up(&self.store).await?;
         self.learning.ask(&self.client, (self.clock)()).await?;
-        let log = self.learning.log();
-        let deleted = |backup: &&CloudBackup| {
-            matches!(backup.status, Status::Deleting | Status::Failed | Status::Completed)
+        let statuses: HashMap<&JobId, Status> =
+            self.learning.backups().map(|backup| (&backup.job, backup.status)).collect();
+        let is_deleted = |status: &Status| {
+            matches!(status, Status::Deleting | Status::Failed | Status::Completed)
         };
-        let jobs = log.backups.iter().filter(deleted).map(|backup| &backup.job);
+        let jobs = statuses.iter().filter(|(_, status)| is_deleted(status)).map(|(job, _)| *job);
+        let mut outcome = Ok(self.learning.log().is_busy());
         for backup in self.store.stored_and_kept(jobs).await? {
-            self.follow_from_here(&backup).await?;
+            if statuses.get(&backup.job) == Some(&backup.retention_status()) {
+                continue;
+            }
+            // One that the service says nothing sensible of holds up no other.
+            if let Err(error) = self.follow_from_here(&backup).await {
+                outcome = Err(error);
+            }
         }
-        Ok(log.is_busy())
+        outcome
     }
 
     /// Writes down that maaiiconnect deletes what a backup held, if so, though nobody has asked for it
@@ -185,17 +193,21 @@ impl Follower {
             (Status::Uploaded, Asked::Refused(_)) => {}
             _ => return Ok(()),
         }
+        let now = (self.clock)();
+        let (by, step) = (ELSEWHERE.to_owned(), Step::begun_elsewhere());
+        let deletion = Deletion { by, asked: now, step, changed: now };
+        let said = Some(WITHOUT_VERDICT.to_owned());
+        let event = Event::new(now, What::Deleting, said.clone());
+        // Another node may have noticed it as well, or somebody has pressed it here meanwhile.
+        if !self.store.change_deletion(&backup.upload, from, &deletion, &event).await? {
+            return Ok(());
+        }
         tracing::warn!(
             job = %backup.job,
             "what {} held is deleted from maaiiconnect, which was not asked for here",
             backup.file
         );
-        self.write_down(backup, Action::DeletionBegun, Some(WITHOUT_VERDICT.to_owned())).await?;
-        let now = (self.clock)();
-        let (by, step) = (ELSEWHERE.to_owned(), Step::begun_elsewhere());
-        let deletion = Deletion { by, asked: now, step, changed: now };
-        let event = Event::new(now, What::Deleting, Some(WITHOUT_VERDICT.to_owned()));
-        self.store.change_deletion(&backup.upload, from, &deletion, &event).await?;
+        self.write_down(backup, Action::DeletionBegun, said).await?;
         Ok(())
     }
 
@@ -205,7 +217,7 @@ impl Follower {
         let Step::Deleting(deleting) = &deletion.step else { return Ok(()) };
         let asked = match deleting.asking() {
             Asking::ToBeDone => self.pass_on(backup).await?,
-            Asking::Done | Asking::NotOurs => self.client.status(&backup.job).await?,
+            Asking::Done | Asking::Elsewhere => self.client.status(&backup.job).await?,
         };
         match asked {
             Asked::Is(Status::Completed) => {
@@ -222,7 +234,7 @@ impl Follower {
             Asked::Is(Status::Uploaded) => match deleting.asking() {
                 Asking::ToBeDone => Ok(()),
                 Asking::Done => self.pass_on(backup).await.map(drop),
-                Asking::NotOurs => {
+                Asking::Elsewhere => {
                     let why = "maaiiconnect no longer says that it deletes it.".to_owned();
                     let step = Step::Failed(deleting.clone().fail(&*why));
                     self.end(backup, deletion, step, What::Failed, Some(why)).await
@@ -265,7 +277,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Into the audit log, before it is so: what maaiiconnect did or says.
+    /// Into the audit log: what maaiiconnect did or says.
     async fn write_down(
         &self,
         backup: &Backup,

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     archive::{self, Archive, EntryId, KeyRing, Limits},
-    backup::MediumId,
+    backup::{DirectoryId, MediumId},
     cause::chain,
     config::Secrets,
     files,
@@ -65,6 +65,8 @@ pub type Find = dyn Fn(&Backup) -> Option<PathBuf> + Send + Sync;
 pub struct Shelf {
     /// The archive of a backup, if it is on this machine.
     pub find: Arc<Find>,
+    /// Which state directory this is.
+    pub directory: DirectoryId,
     /// What an archive may be.
     pub limits: Limits,
     /// Which entries hold media.

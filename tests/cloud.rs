@@ -11,6 +11,7 @@ use retention::backup::State;
 use serde_json::{Value, json};
 
 use crate::{
+    archives::KEY,
     browser::Browser,
     service,
     world::{
@@ -92,6 +93,14 @@ async fn the_log_says_when_the_next_backup_is_made_and_how_large_an_upload_will_
     world.wait_state(&job, State::Stored, PATIENCE).await?;
 
     // Off there, which this side has not asked for.
+    let address = format!("127.0.0.1:{}", world.sftp_port());
+    let offline = [("offline", "on"), ("sftp_address", address.as_str())];
+    let general = [("days_retained", "2"), ("schedule_hour", "2"), ("archive_key", KEY)];
+    for (section, form) in [("offline", &offline[..]), ("general", &general)] {
+        let saved = browser.submit(&format!("/retention/settings/{section}"), form).await?;
+        ensure!(saved.status == 303, "{section}: {saved:?}");
+    }
+    comes_to_show(&mut browser, "/retention/settings", "maaiiconnect has these settings").await?;
     service.ask("PUT", "/connector/v1/settings", json!({ "enabled": false })).await?;
     comes_to_show(&mut browser, LOG, "Retention is off in maaiiconnect").await?;
     let found = check(&world, "connector")?;
@@ -102,6 +111,11 @@ async fn the_log_says_when_the_next_backup_is_made_and_how_large_an_upload_will_
 #[tokio::test(flavor = "multi_thread")]
 async fn what_maaiiconnect_has_uploaded_and_is_not_here_is_missing_until_it_comes() -> Result<()> {
     let (mut world, service, _) = connected().await?;
+    let cloud = world.database().collection::<Document>("cloud");
+    until("the log was read for the first time", || async {
+        Ok(cloud.find_one(doc! {}).await?.is_some())
+    })
+    .await?;
     world.daemon.stop(Signal::SIGTERM).await?;
     let job = service.advance().await?;
     let line = service.wait_status(&job, "Backup uploaded").await?;
@@ -111,7 +125,6 @@ async fn what_maaiiconnect_has_uploaded_and_is_not_here_is_missing_until_it_come
 
     // It may be on its way for a while. That while is over, as far as was written down.
     let known = doc! { "backups": { "$elemMatch": { "job": &job, "status": "Uploaded" } } };
-    let cloud = world.database().collection::<Document>("cloud");
     until("it is known what maaiiconnect has uploaded", || async {
         Ok(cloud.find_one(known.clone()).await?.is_some())
     })
@@ -252,4 +265,25 @@ async fn a_service_may_know_the_appliance_by_its_certificate_and_nobody_else() -
     let known = connect(&own).await?;
     ensure!(known.get_str("trouble").is_err(), "{known} {}", service.last_words());
     service.still_runs()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_uploaded_before_the_log_was_ever_read_alarms_nobody() -> Result<()> {
+    let (mut world, service) = service::both().await?;
+    let job = service.advance().await?;
+    let line = service.wait_status(&job, "Backup uploaded").await?;
+    world.wait_state(&job, State::Stored, PATIENCE).await?;
+    // As if it had gone to another appliance, and all of it had been deleted since.
+    let backups = world.database().collection::<Document>("backups");
+    ensure!(backups.delete_one(doc! { "job": &job }).await?.deleted_count == 1);
+    service.connect(&mut world).await?;
+    let cloud = world.database().collection::<Document>("cloud");
+    let before = doc! { "backups.0.job": &job, "backups.0.before_our_time": true };
+    until("the log was read", || async { Ok(cloud.find_one(before.clone()).await?.is_some()) })
+        .await?;
+    ensure!(check(&world, "backups-missing")?["state"] == "ok");
+    let page = signed_in(&world).await?.get(LOG).await?.body;
+    let file = line["file_name"].as_str().context("a name")?;
+    ensure!(!page.replace("<wbr>", "").contains(file), "{page}");
+    Ok(())
 }

@@ -287,3 +287,28 @@ async fn a_file_that_has_gone_further_than_mongodb_knows_is_taken_in_again() -> 
     world.receipt(&job(1)).await?;
     complete(&world, &sample, &backup, &bytes).await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_that_was_lost_had_begun_is_in_the_receipt_of_the_one_that_stores_it()
+-> Result<()> {
+    let mut world = world("4.2").await?;
+    let sample = Sample::new(MANY);
+    let file = archives::write(world.directory(), 1, &sample.bytes()?)?;
+    world.upload(&file).await?;
+    ensure!(storing(&world, &job(1), 4000).await?, "it was stored too fast");
+    world.daemon.stop(Signal::SIGKILL).await?;
+    // Its line and its disk are gone, and maaiiconnect uploads the backup again.
+    world.database().collection::<Document>("backups").delete_one(doc! { "job": job(1) }).await?;
+    for claimed in fs::read_dir(world.state_directory().join("claimed"))? {
+        fs::remove_dir_all(claimed?.path())?;
+    }
+    world.start_daemon().await?;
+    world.upload(&file).await?;
+    world.wait_state(&job(1), State::Stored, PATIENCE).await?;
+    let messages = world.database().collection::<Document>("messages");
+    ensure!(messages.count_documents(doc! { "backup": job(1) }).await? == MANY as u64);
+    world.receipt(&job(1)).await?;
+    let (code, said) = crate::receipts::verify(&world, &job(1))?;
+    ensure!(code == Some(0), "{said}");
+    Ok(())
+}

@@ -7,7 +7,7 @@ use flate2::{Compression, write::ZlibEncoder};
 use mongodb::bson::{Document, doc};
 use nix::sys::signal::Signal;
 use retention::backup::{
-    JobId, Readability, State,
+    DirectoryId, JobId, Readability, State,
     examined::{MediumKind, RULES},
 };
 
@@ -134,7 +134,11 @@ async fn a_damaged_picture_in_a_backup_is_found_and_shown() -> Result<()> {
     // That they were unpacked shows without a note of the mode: nobody looks into their archives.
     let backups = world.database().collection::<Document>("backups");
     backups.update_many(doc! {}, doc! { "$unset": { "modes": "" } }).await?;
-    let shelved = world.store()?.shelved_to_examine(RULES).await?;
+    let shelved = {
+        let own = fs::read_to_string(world.state_directory().join("id"))?;
+        let own: DirectoryId = own.trim().parse()?;
+        world.store()?.shelved_to_examine(&own, RULES).await?
+    };
     ensure!(shelved.is_empty(), "{shelved:?}");
     Ok(())
 }
@@ -273,7 +277,7 @@ async fn a_disk_of_ours_that_is_full_is_never_noted_as_a_fault_of_a_medium() -> 
     world.wait_state(&job, State::Stored, PATIENCE).await?;
     let log = world.directory().join("logs/daemon.log");
     until("there is no room to take a medium out", || async {
-        Ok(fs::read_to_string(&log)?.contains("there is no room to take a medium"))
+        Ok(fs::read_to_string(&log)?.contains("there is no room to take "))
     })
     .await?;
     let line = world.backup(&job).await?.context("it is in the log")?;

@@ -276,7 +276,8 @@ async fn moved(configured: &Config, used: &Store) -> anyhow::Result<Seen> {
     let noted = Note::read(configured)?;
     if noted.is_some_and(|noted| {
         noted.database == Named::set(&database) && noted.sealed_password == database.password
-    }) || (database.password.is_none()
+    }) || (Note::read(configured)?.is_none()
+        && database.password.is_none()
         && Named::set(&database) == Named::of(configured.mongodb()))
     {
         return Ok(Seen::Same);

@@ -291,12 +291,13 @@ pub(super) fn host() -> String {
 }
 
 /// Where archives are, for those who look at what is in them alone.
-pub(super) fn shelf(config: &Config) -> anyhow::Result<Shelf> {
+pub(super) fn shelf(config: &Config, directory: DirectoryId) -> anyhow::Result<Shelf> {
     let scratch = config.state_directory().join("examining");
     shelf::prepare(&scratch).context("cannot make the directory where entries are taken out")?;
     let places = Places::new(config.state_directory());
     Ok(Shelf {
         find: Arc::new(move |backup| places.kept(&backup.file, &backup.upload)),
+        directory,
         limits: Limits::from(config.archive()),
         rules: Rules::new(&config.records().rules),
         secrets: secrets(config),

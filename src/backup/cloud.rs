@@ -45,14 +45,16 @@ pub struct CloudBackup {
     pub sent_bytes: u64,
     /// Why it does not get on, or why it failed.
     pub trouble: Option<String>,
-    /// When we first saw that its upload had ended, by our clock. Nothing of one whose data was deleted
-    /// when we first saw it: it went elsewhere, before our time.
+    /// When we first saw that its upload had ended, by our clock.
     pub uploaded_seen: Option<Timestamp>,
+    /// Whether its upload had ended when this log was read for the first time: it went elsewhere,
+    /// before our time, and nothing is to be said about it.
+    pub before_our_time: bool,
 }
 
 /// How far a backup of maaiiconnect's log has got here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Here {
+pub enum Presence {
     /// It has a line in our log.
     Known,
     /// It is stored.
@@ -74,13 +76,12 @@ impl CloudLog {
         for mut backup in backups {
             let known = self.backups.iter().position(|known| known.job == backup.job);
             let before = known.map(|at| self.backups.swap_remove(at));
-            let seen_before = before.as_ref().and_then(|before| before.uploaded_seen);
-            let was_completed = before.is_none_or(|before| before.status == Status::Completed);
-            backup.uploaded_seen = match backup.status {
-                Status::Uploading => None,
-                Status::Completed if was_completed => seen_before,
-                _ => seen_before.or(Some(now)),
-            };
+            let has_ended = backup.status != Status::Uploading;
+            let was_before = before.as_ref().is_some_and(|before| before.before_our_time);
+            let seen_before = before.and_then(|before| before.uploaded_seen);
+            backup.before_our_time = has_ended && (was_before || self.is_new());
+            let is_seen = has_ended && !backup.before_our_time;
+            backup.uploaded_seen = is_seen.then(|| seen_before.unwrap_or(now));
             self.backups.push(backup);
         }
         self.backups.sort_by(|a, b| (b.created, &b.job).cmp(&(a.created, &a.job)));
@@ -94,6 +95,24 @@ impl CloudLog {
         self.backups.retain(|backup| all.contains(&backup.job));
     }
 
+    /// Takes over from another copy of the same log since when something is so.
+    pub fn agree_with(&mut self, other: &Self) {
+        for backup in &mut self.backups {
+            let Some(known) = other.of(&backup.job) else { continue };
+            if known.before_our_time && backup.status != Status::Uploading {
+                (backup.before_our_time, backup.uploaded_seen) = (true, None);
+            }
+            if let (Some(ours), Some(theirs)) = (&mut backup.uploaded_seen, known.uploaded_seen) {
+                *ours = theirs.min(*ours);
+            }
+        }
+    }
+
+    /// Whether it was never read.
+    fn is_new(&self) -> bool {
+        self.read == Timestamp::UNIX_EPOCH
+    }
+
     /// What it says of a job.
     pub fn of(&self, job: &JobId) -> Option<&CloudBackup> {
         self.backups.iter().find(|backup| backup.job == *job)
@@ -102,15 +121,15 @@ impl CloudLog {
     /// What is missing here of all that maaiiconnect has uploaded for so long, where `here` is what is not.
     pub fn missing(
         &self,
-        here: &HashMap<JobId, Here>,
+        here: &HashMap<JobId, Presence>,
         now: Timestamp,
     ) -> Vec<(&CloudBackup, Missing)> {
         let missing = |backup: &CloudBackup| {
             let seen = backup.uploaded_seen?;
             let is_deleted = matches!(backup.status, Status::Deleting | Status::Completed);
             match here.get(&backup.job) {
-                Some(Here::Stored) => None,
-                Some(Here::Known) => is_deleted.then_some(Missing::NotStored),
+                Some(Presence::Stored) => None,
+                Some(Presence::Known) => is_deleted.then_some(Missing::NotStored),
                 None if is_deleted => Some(Missing::NotStored),
                 None if now.duration_since(seen) < ON_ITS_WAY => None,
                 None => Some(Missing::NeverArrived),
@@ -153,6 +172,7 @@ mod tests {
             sent_bytes: 0,
             trouble: None,
             uploaded_seen: None,
+            before_our_time: false,
         }
     }
 
@@ -160,9 +180,41 @@ mod tests {
         Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hour)
     }
 
+    /// A log that was read before, and had nothing in it.
+    fn known() -> CloudLog {
+        CloudLog { read: at(1), ..CloudLog::default() }
+    }
+
+    #[test]
+    fn what_went_elsewhere_before_the_log_was_ever_read_is_not_missing() {
+        let mut log = CloudLog::default();
+        log.begin_anew(vec![backup(1, Status::Uploaded), backup(2, Status::Uploading)], at(1));
+        log.read = at(1);
+        log.take_in(vec![backup(1, Status::Deleting), backup(2, Status::Uploaded)], at(2));
+        let missing = log.missing(&HashMap::new(), at(9));
+        let missing: Vec<&str> = missing.iter().map(|(one, _)| one.file.as_str()).collect();
+        assert_eq!(missing, ["backup-2.zip"]);
+        // Sent once more, it is awaited like any other.
+        log.take_in(vec![backup(1, Status::Uploading)], at(3));
+        log.take_in(vec![backup(1, Status::Uploaded)], at(4));
+        assert_eq!(log.missing(&HashMap::new(), at(9)).len(), 2);
+    }
+
+    #[test]
+    fn two_who_read_the_log_agree_since_when_something_is_so() {
+        let (mut one, mut other, mut first) = (known(), known(), CloudLog::default());
+        one.take_in(vec![backup(1, Status::Uploaded)], at(5));
+        other.take_in(vec![backup(1, Status::Uploaded)], at(3));
+        first.take_in(vec![backup(1, Status::Uploaded)], at(1));
+        one.agree_with(&other);
+        assert_eq!(one.backups[0].uploaded_seen, Some(at(3)));
+        one.agree_with(&first);
+        assert!(one.backups[0].before_our_time && one.backups[0].uploaded_seen.is_none());
+    }
+
     #[test]
     fn the_newest_are_kept_and_each_as_it_is_now() {
-        let mut log = CloudLog::default();
+        let mut log = known();
         log.take_in((0..99).map(|number| backup(number, Status::Uploading)).collect(), at(0));
         log.take_in(vec![backup(7, Status::Uploaded)], at(1));
         assert_eq!(log.backups.len(), 99);
@@ -185,12 +237,9 @@ mod tests {
             (&[Uploaded, Deleting, Completed], Some(at(0))),
             // It is sent once more: that is awaited anew.
             (&[Uploaded, Uploading, Uploaded], Some(at(2))),
-            // Deleted before we ever looked.
-            (&[Completed], None),
-            (&[Completed, Completed], None),
             (&[Uploading, Completed], Some(at(1))),
         ] {
-            let mut log = CloudLog::default();
+            let mut log = known();
             for (hour, status) in (0..).zip(statuses) {
                 log.take_in(vec![backup(1, *status)], at(hour));
             }
@@ -205,17 +254,17 @@ mod tests {
             (Status::Uploaded, None, 14, None),
             (Status::Uploaded, None, 15, Some(Missing::NeverArrived)),
             (Status::Failed, None, 15, Some(Missing::NeverArrived)),
-            (Status::Uploaded, Some(Here::Known), 60, None),
-            (Status::Uploaded, Some(Here::Stored), 60, None),
+            (Status::Uploaded, Some(Presence::Known), 60, None),
+            (Status::Uploaded, Some(Presence::Stored), 60, None),
             // Rejected or waiting here, and yet deleted there.
-            (Status::Deleting, Some(Here::Known), 0, Some(Missing::NotStored)),
+            (Status::Deleting, Some(Presence::Known), 0, Some(Missing::NotStored)),
             (Status::Deleting, None, 0, Some(Missing::NotStored)),
-            (Status::Deleting, Some(Here::Stored), 60, None),
+            (Status::Deleting, Some(Presence::Stored), 60, None),
         ] {
-            let mut log = CloudLog::default();
+            let mut log = known();
             log.take_in(vec![backup(1, status)], at(0));
             let job = log.backups[0].job.clone();
-            let here: HashMap<JobId, Here> = here.map(|here| (job, here)).into_iter().collect();
+            let here: HashMap<JobId, Presence> = here.map(|here| (job, here)).into_iter().collect();
             let now = at(0) + SignedDuration::from_mins(minutes);
             let found = log.missing(&here, now);
             let found = found.first().map(|(_, why)| *why);

@@ -154,7 +154,7 @@ pub enum Asking {
     /// It was asked.
     Done,
     /// Never from here: it was begun in maaiiconnect itself, and no verdict was asked for.
-    NotOurs,
+    Elsewhere,
 }
 
 /// It ended with an error; what was removed until then is not known.
@@ -179,7 +179,7 @@ impl Step {
     /// Somebody has pressed *Delete from maaiiconnect* there and not here: no verdict was asked for,
     /// and what goes on can only be followed.
     pub fn begun_elsewhere() -> Self {
-        Self::Deleting(Deleting { asking: Asking::NotOurs })
+        Self::Deleting(Deleting { asking: Asking::Elsewhere })
     }
 }
 

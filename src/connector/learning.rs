@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::client::{self, Client};
 use crate::{
-    backup::cloud::{CloudLog, KEPT},
+    backup::cloud::{CloudBackup, CloudLog, KEPT},
     cause::chain,
     store::{self, Store},
 };
@@ -24,7 +24,9 @@ pub(super) struct Learning {
     log: CloudLog,
     /// Nothing before the log was read.
     revision: Option<u64>,
-    /// As it is in the store; nothing before that is known.
+    /// What changed when it was asked last, also of backups that are too old to be held.
+    changed: Vec<CloudBackup>,
+    /// As it was in the store when we looked last; nothing before that.
     noted: Option<CloudLog>,
 }
 
@@ -34,12 +36,18 @@ impl Learning {
         &self.log
     }
 
+    /// Every backup that something is known of now: those that are held, and what has just changed.
+    pub(super) fn backups(&self) -> impl Iterator<Item = &CloudBackup> {
+        self.log.backups.iter().chain(&self.changed)
+    }
+
     /// Asks what is new.
     pub(super) async fn ask(
         &mut self,
         client: &Client,
         now: Timestamp,
     ) -> Result<(), client::Error> {
+        self.changed.clear();
         let service = client.service().await?;
         match self.revision {
             Some(since) if since <= service.revision => {
@@ -63,6 +71,7 @@ impl Learning {
     ) -> Result<bool, client::Error> {
         for _ in 0..PARTS {
             let Some(changes) = client.changes(since).await? else { return Ok(false) };
+            self.changed.extend(changes.backups.iter().cloned());
             self.log.take_in(changes.backups, now);
             since = changes.revision;
             self.revision = Some(since);
@@ -80,15 +89,24 @@ impl Learning {
         Ok(())
     }
 
-    /// Writes down what was learnt, and why nothing could be, if so.
+    /// Writes down what was learnt, and why nothing could be, if so. Another node may have learnt more.
     pub(super) async fn note(
         &mut self,
         store: &Store,
         trouble: Option<String>,
     ) -> Result<(), store::Error> {
         self.log.trouble = trouble;
-        if self.noted.as_ref().is_some_and(|noted| is_told(noted, &self.log)) {
+        // What is not known of before must not be written over.
+        let Some(noted) = &self.noted else { return Ok(()) };
+        if is_told(noted, &self.log) {
             return Ok(());
+        }
+        if let Some(there) = store.cloud_log().await? {
+            self.log.agree_with(&there);
+            if there.read > self.log.read {
+                self.noted = Some(self.log.clone());
+                return Ok(());
+            }
         }
         store.note_cloud_log(&self.log).await?;
         self.noted = Some(self.log.clone());

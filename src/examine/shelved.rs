@@ -28,7 +28,7 @@ impl Examination {
     /// cannot be looked through now holds up no other.
     pub(super) async fn shelved(&self) -> Result<(), Error> {
         let mut trouble = None;
-        for backup in self.store.shelved_to_examine(RULES).await? {
+        for backup in self.store.shelved_to_examine(&self.shelf.directory, RULES).await? {
             self.idle.rest().await?;
             let Some(path) = (self.shelf.find)(&backup) else { continue };
             let found = match self.look_through(path).await {

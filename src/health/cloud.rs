@@ -9,9 +9,10 @@ use super::check::{Measure, Verdict, span};
 use crate::{
     backup::{
         JobId,
-        cloud::{CloudBackup, CloudLog, Here, Missing},
+        cloud::{CloudBackup, CloudLog, Missing, Presence},
         retention::Step,
     },
+    settings::Settings,
     store::backups::Backup,
 };
 
@@ -31,13 +32,13 @@ pub struct Known {
     /// Its log as it was read last; nothing where it never was.
     pub log: Option<CloudLog>,
     /// How far its backups have got here.
-    pub here: HashMap<JobId, Here>,
+    pub here: HashMap<JobId, Presence>,
 }
 
 /// Whether maaiiconnect answers, and makes backups as the settings say.
 pub fn answers(
     log: Option<&CloudLog>,
-    is_off: bool,
+    set: &Settings,
     watching: Timestamp,
     now: Timestamp,
 ) -> Verdict {
@@ -66,11 +67,17 @@ pub fn answers(
             let since = span(silent.as_secs());
             Verdict::warning(format!("maaiiconnect has not answered for {since}{why}."), advice)
         }
-        (_, None) if !is_off => Verdict::warning(
+        (_, None) if set.off => {
+            Verdict::ok("maaiiconnect answers. Retention is off there as well.")
+        }
+        // Nothing is told before all that it takes is set; the Settings tab says what is missing.
+        (_, None) if !set.are_told() => {
+            Verdict::ok("maaiiconnect answers. It was not told yet to make backups.")
+        }
+        (_, None) => Verdict::warning(
             "maaiiconnect answers, and makes no backups: Retention is off there.",
-            "Turn Retention Settings ON in the portal once more, or in maaiiconnect.",
+            "Turn it ON in maaiiconnect, or turn it OFF and ON again in the portal's Settings.",
         ),
-        (_, None) => Verdict::ok("maaiiconnect answers. Retention is off there as well."),
         (_, Some(next)) => Verdict::ok(format!(
             "maaiiconnect answers. It makes the next backup on {}.",
             next.strftime("%Y-%m-%d at %H:%M UTC")
@@ -112,9 +119,17 @@ pub fn deletions(unsettled: &[Backup], now: Timestamp) -> Verdict {
     }
     let verdict = match (failed.as_slice(), slow.as_slice()) {
         ([], []) => Verdict::ok("No deletion from maaiiconnect has failed or takes too long."),
-        ([], [one, ..]) => Verdict::warning(
-            format!("What {} held has been deleted from maaiiconnect for a day.", one.file),
+        ([], [one]) => Verdict::warning(
+            format!("maaiiconnect has been deleting what {} held for more than a day.", one.file),
             "Look at maaiiconnect's own Backup Log. Without a connector, say on the backup's page \
+             what came of it.",
+        ),
+        ([], several) => Verdict::warning(
+            format!(
+                "maaiiconnect has been deleting what {} backups held for more than a day.",
+                several.len()
+            ),
+            "Look at maaiiconnect's own Backup Log. Without a connector, say on the backups' pages \
              what came of it.",
         ),
         ([(one, why)], _) => Verdict::warning(
@@ -151,7 +166,7 @@ fn names(found: &[(&CloudBackup, Missing)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{backup::retention::Status, health::check::State};
+    use crate::{backup::retention::Status, health::check::State, settings::Told};
 
     fn at(minute: i64) -> Timestamp {
         Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute)
@@ -163,17 +178,22 @@ mod tests {
             let trouble = trouble.map(str::to_owned);
             Some(CloudLog { read: at(read), trouble, next_backup: next.map(at), backups: vec![] })
         };
-        for (log, is_off, now, state, said) in [
-            (None, false, 109, State::Unknown, "has not answered yet."),
-            (None, false, 110, State::Warning, "has not answered yet."),
-            (log(0, Some("refused"), None), false, 110, State::Warning, "yet: refused."),
-            (log(100, None, Some(180)), false, 101, State::Ok, "on 1970-01-01 at 03:00 UTC"),
-            (log(100, Some("away"), Some(180)), false, 109, State::Ok, "next backup"),
-            (log(100, Some("away"), Some(180)), false, 110, State::Warning, "10 minutes: away."),
-            (log(100, None, None), false, 101, State::Warning, "off there"),
-            (log(100, None, None), true, 101, State::Ok, "as well"),
+        let never = Settings::default();
+        let told = Told { revision: 1, at: at(0) };
+        let on = Settings { revision: 1, told: Some(told), ..Settings::default() };
+        let off = Settings { off: true, ..on.clone() };
+        for (log, set, now, state, said) in [
+            (None, &on, 109, State::Unknown, "has not answered yet."),
+            (None, &on, 110, State::Warning, "has not answered yet."),
+            (log(0, Some("refused"), None), &on, 110, State::Warning, "yet: refused."),
+            (log(100, None, Some(180)), &on, 101, State::Ok, "on 1970-01-01 at 03:00 UTC"),
+            (log(100, Some("away"), Some(180)), &on, 109, State::Ok, "next backup"),
+            (log(100, Some("away"), Some(180)), &on, 110, State::Warning, "10 minutes: away."),
+            (log(100, None, None), &on, 101, State::Warning, "off there"),
+            (log(100, None, None), &never, 101, State::Ok, "not told yet"),
+            (log(100, None, None), &off, 101, State::Ok, "as well"),
         ] {
-            let verdict = answers(log.as_ref(), is_off, at(100), at(now));
+            let verdict = answers(log.as_ref(), set, at(100), at(now));
             assert_eq!(verdict.state, state, "{now} {}", verdict.sentence);
             assert!(verdict.sentence.contains(said), "{}", verdict.sentence);
         }
@@ -190,6 +210,7 @@ mod tests {
             sent_bytes: 0,
             trouble: None,
             uploaded_seen: None,
+            before_our_time: false,
         };
         for (backups, state, said, advised) in [
             (vec![], State::Ok, "Everything", ""),
@@ -207,7 +228,7 @@ mod tests {
                 "uploaded again",
             ),
         ] {
-            let mut log = CloudLog::default();
+            let mut log = CloudLog { read: at(1), ..CloudLog::default() };
             log.take_in(backups, at(0));
             let known = Known { log: Some(log), here: HashMap::new() };
             let verdict = missing(&known, at(60));

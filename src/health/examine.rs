@@ -308,7 +308,7 @@ impl Examiner {
             checks.push(cloud::deletions(unsettled, now).of(Kind::Deletions, "", now));
         }
         if let Some(Part::Ok(known)) = &vitals.cloud {
-            let verdict = cloud::answers(known.log.as_ref(), set.off, watching, now);
+            let verdict = cloud::answers(known.log.as_ref(), &set, watching, now);
             checks.push(verdict.of(Kind::Connector, "", now));
             checks.push(cloud::missing(known, now).of(Kind::BackupsMissing, "", now));
         }

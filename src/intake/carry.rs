@@ -22,10 +22,11 @@ use super::{
     room::{self, Disk},
 };
 use crate::{
+    archive,
     backup::{Progress, Reason, RejectionCode, Senders, State, WaitCode, state},
     cause::chain,
     config::Modes,
-    settings::KnownKeys,
+    settings::{KnownKeys, seal},
     store::{
         self, Election, Store,
         backups::{Backup, Change, NewBackup, Opened},
@@ -180,9 +181,15 @@ impl Carrier {
                 return self.wait(claimed, backup, reason).await;
             }
         };
+        if let Some(why) = &keys.closed
+            && let Err(archive::Error::NoKnownKey { .. }) = self.opens(claimed, &keys.open).await?
+        {
+            return self.wait(claimed, backup, closed(why)).await;
+        }
         if let Some(reason) = self.no_room(backup, set.modes).await? {
             return self.wait(claimed, backup, reason).await;
         }
+        let is_new = self.store.count_brought(&backup.job).await?.is_empty();
         let storing = self.begin(claimed, backup).await?;
         tracing::info!(job = %backup.job, upload = %backup.upload, "storing {}", backup.file);
         let counters = Arc::new(Counters::new(Arc::clone(&self.pulse)));
@@ -190,8 +197,8 @@ impl Carrier {
         let outcome = self.read(claimed, &keys.open, &counters, purpose).await?;
         match outcome {
             Ok(mut known) => {
-                // What was cut off before may have brought a part of it.
-                known.brought = known.brought.filter(|_| backup.state != State::Storing);
+                // What was cut off before, here or elsewhere, may have brought a part of it.
+                known.brought = known.brought.filter(|_| is_new);
                 // What was known already and therefore not stored has to be there for good.
                 self.confirm(claimed, election).await?;
                 let stored = storing.finish(counters.progress(), counters.findings());
@@ -208,14 +215,7 @@ impl Carrier {
             Err(Stop::Archive(error)) => match (error.rejection(), &keys.closed) {
                 // It may be one of those that cannot be used now.
                 (Some(reason), Some(why)) if reason.code == RejectionCode::NoKnownKey => {
-                    let sentence = format!(
-                        "No Archive Key that can be used opens it, and others cannot be used: {}. \
-                         Bring the settings-key back, or set its Archive Key again in the portal; \
-                         it is then stored by itself.",
-                        chain(why)
-                    );
-                    let reason = Reason::new(WaitCode::KeysUnusable, sentence);
-                    self.wait_begun(claimed, storing, reason).await
+                    self.wait_begun(claimed, storing, closed(why)).await
                 }
                 (Some(reason), _) => self.reject(claimed, backup, storing, reason).await,
                 (None, _) => {
@@ -453,4 +453,14 @@ impl Carrier {
             source,
         })
     }
+}
+
+/// Why an archive waits that may be of a key that cannot be used.
+fn closed(why: &seal::Error) -> Reason<WaitCode> {
+    let sentence = format!(
+        "No Archive Key that can be used opens it, and others cannot be used: {}. Bring the \
+         settings-key back, or set its Archive Key again in the portal; it is then stored by itself.",
+        chain(why)
+    );
+    Reason::new(WaitCode::KeysUnusable, sentence)
 }

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! receipts/signing_key.pub     its own
-//! receipts/ANYTHING.pub        what an administrator put beside it
-//! receipts.keys (database)     what every node noted of these, with a voucher
+//! receipts/ANYTHING.pub        what an administrator put beside it, on this node
+//! receipts.keys (database)     what every node noted of its own, with a voucher
 //! ```
 //!
 //! A receipt says itself by whom it is signed, and who can change it in the database can write a key
@@ -18,6 +18,7 @@ use jiff::Timestamp;
 
 use super::key::{self, PublicKey};
 use crate::{
+    cause::chain,
     settings::seal::Seal,
     store::{self, Store, signers::NotedKey},
 };
@@ -46,7 +47,14 @@ pub fn beside(directory: &Path, host: &str) -> io::Result<Vec<Signer>> {
             Some(name) if file != own => format!("{} on {host}", name.to_string_lossy()),
             _ => format!("the key of {host}"),
         };
-        let text = fs::read(&file)?;
+        let text = match fs::read(&file) {
+            // What an administrator put there must not keep the appliance from its work.
+            Err(error) if file != own => {
+                tracing::warn!("no keys can be read from {}: {}", file.display(), chain(&error));
+                continue;
+            }
+            text => text?,
+        };
         let keys = PublicKey::all_in(&String::from_utf8_lossy(&text));
         found.extend(keys.into_iter().map(|key| Signer { key, whose: whose.clone() }));
     }
@@ -59,20 +67,19 @@ pub async fn noted(store: &Store, seal: &Seal) -> Result<Vec<Signer>, store::Err
     Ok(noted.iter().filter_map(|noted| accepted(noted, seal)).collect())
 }
 
-/// Notes keys in the database that are not noted there, for other nodes, and for the time when they are
-/// replaced.
+/// Notes a node's own key in the database if it is not noted there, for other nodes, and for the time
+/// when it is replaced.
 pub async fn note(
     store: &Store,
     seal: &Seal,
-    signers: &[Signer],
+    own: &Signer,
     now: Timestamp,
 ) -> Result<(), store::Error> {
     let known = noted(store, seal).await?;
-    let is_new = |signer: &&Signer| known.iter().all(|known| known.key != signer.key);
-    for signer in signers.iter().filter(is_new) {
-        store.note_key(&vouched(signer, seal, now)).await?;
+    if known.iter().any(|known| known.key == own.key) {
+        return Ok(());
     }
-    Ok(())
+    store.note_key(&vouched(own, seal, now)).await
 }
 
 fn vouched(signer: &Signer, seal: &Seal, at: Timestamp) -> NotedKey {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::backup::{
     JobId, State,
-    cloud::{CloudBackup, CloudLog, Here},
+    cloud::{CloudBackup, CloudLog, Presence},
     retention::Status,
 };
 
@@ -41,6 +41,8 @@ struct BackupLine {
     sent_bytes: i64,
     trouble: Option<String>,
     uploaded_seen: Option<DateTime>,
+    #[serde(default)]
+    before_our_time: bool,
 }
 
 impl Store {
@@ -75,7 +77,7 @@ impl Store {
     pub async fn jobs_here<'a>(
         &self,
         jobs: impl IntoIterator<Item = &'a JobId>,
-    ) -> Result<HashMap<JobId, Here>, Error> {
+    ) -> Result<HashMap<JobId, Presence>, Error> {
         let failed = "look which jobs are here";
         let jobs: Vec<&str> = jobs.into_iter().map(JobId::as_str).collect();
         if jobs.is_empty() {
@@ -93,8 +95,8 @@ impl Store {
                 continue;
             };
             let found = match line.get_str("state") {
-                Ok(state) if state == State::Stored.as_str() => Here::Stored,
-                _ => Here::Known,
+                Ok(state) if state == State::Stored.as_str() => Presence::Stored,
+                _ => Presence::Known,
             };
             let known = here.entry(job).or_insert(found);
             *known = found.max(*known);
@@ -113,6 +115,7 @@ fn written(log: &CloudLog) -> LogLine {
         sent_bytes: whole(backup.sent_bytes),
         trouble: backup.trouble.clone(),
         uploaded_seen: backup.uploaded_seen.map(date),
+        before_our_time: backup.before_our_time,
     };
     LogLine {
         read: date(log.read),
@@ -136,6 +139,7 @@ fn read(line: LogLine) -> Result<CloudLog, String> {
             sent_bytes: line.sent_bytes.unsigned_abs(),
             trouble: line.trouble,
             uploaded_seen: line.uploaded_seen.map(time).transpose()?,
+            before_our_time: line.before_our_time,
         })
     };
     Ok(CloudLog {
@@ -162,8 +166,14 @@ mod tests {
             sent_bytes: 7,
             trouble: Some("No room.".into()),
             uploaded_seen: Some(at),
+            before_our_time: false,
         };
-        let bare = CloudBackup { archive_bytes: None, uploaded_seen: None, ..backup.clone() };
+        let bare = CloudBackup {
+            archive_bytes: None,
+            uploaded_seen: None,
+            before_our_time: true,
+            ..backup.clone()
+        };
         let log = CloudLog {
             read: at,
             trouble: Some("Away.".into()),

@@ -1,5 +1,6 @@
 //! What administrators decide about a backup: the deletion of its data from maaiiconnect, for what
-//! they take responsibility, and that a rejection is known. Each change is acknowledged by most members and is in the backup's history.
+//! they take responsibility, and that a rejection is known. Each change is acknowledged by most members
+//! and is in the backup's history.
 
 use bson::{Bson, Document, doc};
 
@@ -68,9 +69,14 @@ impl Store {
         self.write_line(filter, set, doc! {}, event).await
     }
 
-    /// Writes into the history of a job's rejected uploads that it was asked for once more.
+    /// Writes into the history of a job's rejected upload, if there is one that nothing took the place
+    /// of, that it was asked for once more.
     pub async fn note_asked_again(&self, job: &JobId, event: &Event) -> Result<(), Error> {
-        let filter = doc! { "job": job.as_str(), "state": State::Rejected.as_str() };
+        let filter = doc! {
+            "job": job.as_str(),
+            "state": State::Rejected.as_str(),
+            "superseded": { "$ne": true },
+        };
         self.write_line(filter, doc! {}, doc! {}, event).await.map(drop)
     }
 

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     accounts::DataType,
     backup::{
-        Examined, JobId, MediumId, Readability, State, UploadId,
+        DirectoryId, Examined, JobId, MediumId, Readability, State, UploadId,
         examined::{DamagedMedium, ENDINGS, MediumKind, NAMED},
     },
 };
@@ -149,12 +149,16 @@ impl Store {
         Ok(())
     }
 
-    /// Backups whose media are in their archives alone and were not examined there by these rules:
-    /// the newest first, some at a time.
+    /// Backups whose media are in their archives alone and were not examined there by these rules,
+    /// among those that may lie in the state directory `own`: the newest first, some at a time.
     ///
     /// Those are the ones that were not unpacked. Older versions did not note the mode: of theirs,
     /// those that had media, of which the store has none.
-    pub async fn shelved_to_examine(&self, rules: i32) -> Result<Vec<Backup>, Error> {
+    pub async fn shelved_to_examine(
+        &self,
+        own: &DirectoryId,
+        rules: i32,
+    ) -> Result<Vec<Backup>, Error> {
         let failed = "look for media to examine in archives";
         let first = |from: &str, field: &str, found: &str| {
             doc! { "$lookup": {
@@ -171,6 +175,7 @@ impl Store {
         let pipeline = [
             doc! { "$match": {
                 "state": State::Stored.as_str(),
+                "directory": { "$in": [own.as_str(), Bson::Null] },
                 "readability.rules": { "$not": { "$gte": rules } },
                 "$or": [
                     { "modes.online": false },
@@ -249,14 +254,15 @@ impl Store {
         // Avatars come in each backup: each of them is looked up once for all backups that hold it.
         let again = vec![
             doc! { "$match": { "backup": { "$in": &jobs } } },
-            doc! { "$group": { "_id": "$medium", "held": { "$push": { "job": "$backup", "entry": "$entry" } } } },
+            doc! { "$project": { "backup": 1, "medium": 1, "says_so": says_so("$entry") } },
+            doc! { "$group": { "_id": "$medium", "held": { "$push": { "job": "$backup", "says_so": "$says_so" } } } },
             doc! { "$lookup": { "from": schema::MEDIA_FILES, "localField": "_id", "foreignField": "_id", "as": "file" } },
             doc! { "$unwind": { "path": "$file", "preserveNullAndEmptyArrays": true } },
             doc! { "$project": { "held": 1, "metadata": "$file.metadata" } },
             doc! { "$unwind": "$held" },
             // Work that was cut off and done again meets what it brought itself.
             doc! { "$match": { "$expr": { "$ne": ["$metadata.backup", "$held.job"] } } },
-            key("$held.job", outcome_as("$held.entry")),
+            key("$held.job", outcome_where("$held.says_so".into())),
         ];
         for (collection, pipeline) in [(schema::MEDIA_FILES, own), (schema::MEDIA_REPEATED, again)]
         {
@@ -276,7 +282,7 @@ impl Store {
             doc! { "$unwind": "$file" },
             doc! { "$match": { "file.metadata.backup": { "$ne": job.as_str() } } },
             doc! { "$project": { "filename": "$entry", "metadata": "$file.metadata" } },
-            doc! { "$addFields": { "metadata.examined.outcome": outcome_as("$filename") } },
+            doc! { "$addFields": { "metadata.examined.outcome": outcome_where(says_so("$filename")) } },
         ];
         let mut damaged = Vec::new();
         for (collection, mut pipeline) in
@@ -302,16 +308,20 @@ impl Store {
         pipeline: Vec<Document>,
     ) -> Result<Vec<Document>, Error> {
         let failed = "ask how readable media are";
-        let found = self.collection(collection).aggregate(pipeline).await;
+        let found = self.collection(collection).aggregate(pipeline).allow_disk_use(true).await;
         found.map_err(Error::database(failed))?.try_collect().await.map_err(Error::database(failed))
     }
 }
 
-/// What came of a medium where an entry holds it whose name stands in `field`: it may say what the
-/// first one's did not.
-fn outcome_as(field: &str) -> Bson {
+/// Whether the name that stands in `field` says that this is to be decoded.
+fn says_so(field: &str) -> Bson {
     let name = doc! { "$ifNull": [field, ""] };
-    let says_so = doc! { "$regexMatch": { "input": name, "regex": endings(), "options": "i" } };
+    doc! { "$regexMatch": { "input": name, "regex": endings(), "options": "i" } }.into()
+}
+
+/// What came of a medium where an entry holds it whose name `says_so`, which the first one's may not
+/// have done.
+fn outcome_where(says_so: Bson) -> Bson {
     let is_not_examined = doc! { "$eq": ["$metadata.examined.outcome", "not-examined"] };
     let both = doc! { "$and": [is_not_examined, says_so] };
     doc! { "$cond": [both, "not-decoded", "$metadata.examined.outcome"] }.into()

@@ -80,6 +80,7 @@ impl Answer {
                 sent_bytes: logged.sent_bytes,
                 trouble: logged.trouble,
                 uploaded_seen: None,
+                before_our_time: false,
             })
         });
         Ok(Changes { backups: backups.collect::<Result<_, Error>>()?, revision, more })

@@ -77,7 +77,13 @@ impl Carrier {
                 let taker =
                     Unpack::new(store, runtime, origin.clone(), clock, Arc::clone(&brought));
                 let taker = Resting::new(taker, &this.pulse);
-                let known = this.read_to(&claimed_too, &keys, &origin, &taker, &counted)?;
+                let known = this.read_to(&claimed_too, &keys, &origin, &taker, &counted);
+                if !matches!(known, Ok(_) | Err(Stop::Cancelled)) {
+                    // What is on its way must have arrived before it can be taken out again. That it
+                    // failed is known already.
+                    let _ = taker.finish();
+                }
+                let known = known?;
                 let brought = brought.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 Ok(Known { brought: Some(brought), ..known })
             } else {
@@ -95,6 +101,25 @@ impl Carrier {
                 tracing::debug!(error = chain(&error), "cannot note the progress");
             }
         }
+    }
+
+    /// Whether one of these keys opens the first entry: asked where some keys cannot be used, so that an
+    /// archive of theirs is not read whole each time it is tried.
+    pub(super) async fn opens(
+        &self,
+        claimed: &ClaimedFile,
+        keys: &[KnownKey],
+    ) -> Result<Result<(), archive::Error>, Error> {
+        let (this, path, keys) = (self.clone(), claimed.path.clone(), keys.to_vec());
+        let trying = tokio::task::spawn_blocking(move || {
+            let _work = this.pulse.slow_step();
+            let file = File::open(path).map_err(archive::Error::Read)?;
+            let archive = Archive::open(file, &this.settings.limits)?;
+            let keys = KeyRing::new(keys.into_iter().map(|known| known.key).collect());
+            let first: Vec<_> = archive.entries().map(|(id, _)| id).take(1).collect();
+            archive.unlock(&first, &keys).map(drop)
+        });
+        trying.await.map_err(|_| Error::Interrupted)
     }
 
     /// Reads the archive and hands its contents to `taker`. Takes its time.

@@ -25,9 +25,6 @@ impl Administrator {
         reason: String,
         password: Secret,
     ) -> Result<Pressed, Error> {
-        if self.who.has_connector() {
-            return Err(Error::Input("maaiiconnect itself says what becomes of it.".into()));
-        }
         match self.who.knows(request, password, request.path()).await? {
             Known::Yes => {}
             Known::No => return Ok(Pressed::Refused),
@@ -36,6 +33,9 @@ impl Administrator {
         let upload: UploadId = id.parse().map_err(|_| Error::NotFound)?;
         let found = self.who.gate.store.backup(&upload).await?;
         let backup = found.filter(|backup| backup.state == State::Stored).ok_or(Error::NotFound)?;
+        if self.who.is_told_by_maaiiconnect(&backup).await? {
+            return Err(Error::Input("maaiiconnect itself says what becomes of it.".into()));
+        }
         let from = backup.retention_status();
         let (name, now) = (self.who.account().name.clone(), request.now());
         let (step, by, asked) = match backup.deletion {

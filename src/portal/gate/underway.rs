@@ -14,7 +14,7 @@ use crate::{
     audit::Action,
     backup::{
         BackupName, JobId, State, UploadId,
-        cloud::{CloudBackup, CloudLog, Here, Missing},
+        cloud::{CloudBackup, CloudLog, Missing, Presence},
         history::{Event, What},
         retention::Status,
         usual::{self, LIKE},
@@ -82,8 +82,8 @@ impl SignedIn {
     pub(in crate::portal) async fn under_way(&self) -> Result<UnderWay, Error> {
         let cloud = self.cloud().await?;
         let coming = self.coming(cloud.as_ref()).await?;
-        let awaited = self.awaited(cloud, &coming).await?;
         let unfinished = self.gate.store.unfinished_backups().await?;
+        let awaited = self.awaited(cloud, &coming, &unfinished).await?;
         let storing = unfinished.iter().filter(|backup| backup.state == State::Storing);
         let done = storing.map(|backup| (backup.upload.clone(), backup.progress.bytes_done));
         lock(&self.gate.paces).note(self.gate.now(), done);
@@ -131,14 +131,25 @@ impl SignedIn {
         &self,
         cloud: Option<CloudLog>,
         coming: &[OnItsWay],
+        unfinished: &[Backup],
     ) -> Result<Vec<CloudBackup>, Error> {
         let mut awaited = cloud.map(|cloud| cloud.backups).unwrap_or_default();
         let is_coming = |file: &str| coming.iter().any(|coming| coming.upload.file == file);
-        awaited.retain(|backup| backup.status == Status::Uploading && !is_coming(&backup.file));
+        let is_here = |job: &JobId| unfinished.iter().any(|backup| backup.job == *job);
+        awaited.retain(|backup| backup.status == Status::Uploading);
+        awaited.retain(|backup| !is_coming(&backup.file) && !is_here(&backup.job));
         let here = self.gate.store.jobs_here(awaited.iter().map(|backup| &backup.job)).await?;
         // One that was rejected here is sent again under the same name: it is awaited still.
-        awaited.retain(|backup| here.get(&backup.job) != Some(&Here::Stored));
+        awaited.retain(|backup| here.get(&backup.job) != Some(&Presence::Stored));
         Ok(awaited)
+    }
+
+    /// Whether maaiiconnect's log, as far as it is held, tells what becomes of a backup.
+    pub(in crate::portal) async fn is_told_by_maaiiconnect(
+        &self,
+        backup: &Backup,
+    ) -> Result<bool, Error> {
+        Ok(self.cloud().await?.is_some_and(|cloud| cloud.of(&backup.job).is_some()))
     }
 
     /// What should be here and is not, as far as maaiiconnect tells.
@@ -175,10 +186,15 @@ impl Administrator {
     ) -> Result<(CloudBackup, String), Error> {
         let job: JobId = job.parse().map_err(|_| Error::NotFound)?;
         let cloud = self.who.cloud().await?.ok_or(Error::NotFound)?;
-        let backup = cloud.of(&job).ok_or(Error::NotFound)?.clone();
+        let Some(backup) = cloud.of(&job).cloned() else {
+            return Err(Error::Input("maaiiconnect's log no longer tells of this backup.".into()));
+        };
         let uploads = self.who.gate.store.backups_of_job(&job).await?;
         if uploads.iter().any(|upload| upload.state == State::Stored) {
             return Err(Error::Input("This backup is stored here.".into()));
+        }
+        if uploads.iter().any(|upload| upload.state != State::Rejected) {
+            return Err(Error::Input("This backup is here, and is being taken in.".into()));
         }
         let rejected = uploads.into_iter().rev().find_map(|upload| upload.rejection);
         let why = rejected

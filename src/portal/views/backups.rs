@@ -123,7 +123,7 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         cloud_status: status.words(),
         path: backup_line::path(&backup),
         about: about(&backup),
-        standing: Standing::new(&who, &backup, &verdict, &zone),
+        standing: Standing::new(&who, &backup, &verdict, &zone).await?,
         known: Known::new(&who, &backup, &zone),
         tone,
         condition,

@@ -111,7 +111,12 @@ impl Shown {
 
 impl Standing {
     /// How the deletion of a backup stands.
-    pub(super) fn new(who: &SignedIn, backup: &Backup, verdict: &Verdict, zone: &Zone) -> Self {
+    pub(super) async fn new(
+        who: &SignedIn,
+        backup: &Backup,
+        verdict: &Verdict,
+        zone: &Zone,
+    ) -> Result<Self, Error> {
         let status = backup.retention_status();
         let asked = |deletion: &Deletion| (deletion.by.clone(), zone.show(deletion.asked));
         let why = backup.deletion.as_ref().and_then(|deletion| match &deletion.step {
@@ -119,16 +124,19 @@ impl Standing {
             Step::Deleting(_) | Step::Completed(_) => None,
         });
         let by_hand = who.is_administrator() && !who.has_connector();
+        let is_told = who.is_told_by_maaiiconnect(backup).await?;
         let held_up = || who.connector_trouble().filter(|_| status == Status::Deleting);
         let why = why.or_else(held_up);
-        Self {
+        Ok(Self {
             status,
             asked: backup.deletion.as_ref().map(asked),
             why: why.unwrap_or_default(),
             button: backup_line::button(who, status, verdict.is_safe()),
             by_hand: by_hand && status == Status::Deleting,
-            elsewhere: by_hand && matches!(status, Status::Uploaded | Status::Failed),
-        }
+            elsewhere: who.is_administrator()
+                && !is_told
+                && matches!(status, Status::Uploaded | Status::Failed),
+        })
     }
 }
 

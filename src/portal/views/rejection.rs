@@ -4,7 +4,7 @@ use warp::reply::Response;
 
 use super::{coming, word};
 use crate::{
-    backup::State,
+    backup::{Reason, RejectionCode, State},
     portal::{
         errors::Error,
         gate::{Administrator, SignedIn},
@@ -29,7 +29,10 @@ impl Known {
     pub(super) fn new(who: &SignedIn, backup: &Backup, zone: &Zone) -> Self {
         let stands = backup.state == State::Rejected && !backup.superseded;
         let word = backup.acknowledged.as_ref();
-        let may_ask = stands && who.is_administrator() && who.has_connector();
+        // The job of a conflict is stored already: another upload of the same would settle nothing.
+        let conflicts = |reason: &Reason<RejectionCode>| reason.code == RejectionCode::Conflict;
+        let would_help = !backup.rejection.as_ref().is_some_and(conflicts);
+        let may_ask = stands && would_help && who.is_administrator() && who.has_connector();
         Self {
             again: may_ask.then(|| coming::path(&backup.job)),
             may_acknowledge: stands && word.is_none() && who.is_administrator(),

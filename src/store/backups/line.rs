@@ -205,7 +205,7 @@ pub(in crate::store) fn deletion(deletion: &Deletion) -> Result<Bson, Error> {
         asked: date(deletion.asked),
         changed: date(deletion.changed),
         passed_on: asking == Asking::Done,
-        elsewhere: asking == Asking::NotOurs,
+        elsewhere: asking == Asking::Elsewhere,
         why,
     })
 }
@@ -281,7 +281,7 @@ fn read_deletion(line: DeletionLine) -> Result<Deletion, String> {
     };
     let status = line.status;
     let asking = match (line.elsewhere, line.passed_on) {
-        (true, _) => Asking::NotOurs,
+        (true, _) => Asking::Elsewhere,
         (false, true) => Asking::Done,
         (false, false) => Asking::ToBeDone,
     };
