@@ -162,18 +162,22 @@ mod tests {
 
     #[test]
     fn any_change_is_seen_and_no_order_matters() {
-        let (a, b, c) = (record("1", "a"), record("2", "b"), record("3", "c"));
-        let all = digest(&[a.clone(), b.clone(), c.clone()]);
-        assert_eq!(digest(&[c.clone(), a.clone(), b.clone()]), all);
+        let record = |(id, text): &(&str, &str)| record(id, text);
+        let digest_of = |records: &[(&str, &str)]| {
+            digest(&records.iter().map(record).collect::<Vec<RawDocumentBuf>>())
+        };
+        let (a, b, c) = (("1", "a"), ("2", "b"), ("3", "c"));
+        let all = digest_of(&[a, b, c]);
+        assert_eq!(digest_of(&[c, a, b]), all);
         for others in [
-            &[a.clone(), b.clone()][..],
-            &[a.clone(), b.clone(), c.clone(), c.clone()],
-            &[a.clone(), b.clone(), b.clone()],
-            &[a.clone(), b.clone(), record("3", "d")],
-            &[a.clone(), b.clone(), record("4", "c")],
-            &[a.clone(), record("2", "c"), record("3", "b")],
+            &[a, b][..],
+            &[a, b, c, c],
+            &[a, b, b],
+            &[a, b, ("3", "d")],
+            &[a, b, ("4", "c")],
+            &[a, ("2", "c"), ("3", "b")],
         ] {
-            assert_ne!(digest(others), all);
+            assert_ne!(digest_of(others), all, "{others:?}");
         }
     }
 
