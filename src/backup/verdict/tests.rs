@@ -1,11 +1,12 @@
 //! Verdicts as tables of facts and answers.
 
-use super::{
-    super::{
-        examined::{DamagedMedium, MediumKind},
-        verified::Differs,
-    },
-    *,
+use jiff::Timestamp;
+
+use super::*;
+use crate::backup::{
+    FindingKind, Findings, Progress, Readability, State, Verified,
+    examined::{DamagedMedium, MediumKind},
+    verified::Differs,
 };
 
 struct Case {

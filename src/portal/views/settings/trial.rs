@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, future, stream};
 use warp::{http::header, reply::Response};
 
+use super::database;
 use crate::{
     cause,
     connector::client::Client,
@@ -85,10 +86,10 @@ pub(in crate::portal) async fn run(
         _ => return Err(Error::NotFound),
     };
     let typed = match name {
-        "mongodb" if form.has("mongodb_host") => Some(super::typed(&form)),
+        "mongodb" if form.has("mongodb_host") => Some(database::typed(&form)),
         _ => None,
     };
-    if let Some(said) = typed.as_ref().and_then(super::objection) {
+    if let Some(said) = typed.as_ref().and_then(database::objection) {
         return Err(Error::Input(said));
     }
     let saved = administrator.database().await?;
