@@ -4,7 +4,7 @@
 //! It tells of backups and not of people, so whoever is signed in may know it, and looking is not in
 //! the audit log.
 
-use jiff::{Timestamp, civil::Time, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, civil::Time, tz::TimeZone};
 
 use super::{
     lock,
@@ -23,6 +23,9 @@ use crate::{
     portal::{Arriving, errors::Error, request::Request},
     store::backups::Backup,
 };
+
+/// How much later than a rejection maaiiconnect has to say that it uploads, to mean another upload.
+const SAID_LATER: SignedDuration = SignedDuration::from_secs(3);
 
 /// All that is under way.
 pub(in crate::portal) struct UnderWay {
@@ -133,15 +136,30 @@ impl SignedIn {
         coming: &[OnItsWay],
         unfinished: &[Backup],
     ) -> Result<Vec<CloudBackup>, Error> {
-        let mut awaited = cloud.map(|cloud| cloud.backups).unwrap_or_default();
+        let CloudLog { read, backups: mut awaited, .. } = cloud.unwrap_or_default();
         let is_coming = |file: &str| coming.iter().any(|coming| coming.upload.file == file);
         let is_here = |job: &JobId| unfinished.iter().any(|backup| backup.job == *job);
         awaited.retain(|backup| backup.status == Status::Uploading);
         awaited.retain(|backup| !is_coming(&backup.file) && !is_here(&backup.job));
         let here = self.gate.store.jobs_here(awaited.iter().map(|backup| &backup.job)).await?;
-        // One that was rejected here is sent again under the same name: it is awaited still.
-        awaited.retain(|backup| here.get(&backup.job) != Some(&Presence::Stored));
-        Ok(awaited)
+        let mut found = Vec::new();
+        for backup in awaited {
+            let is_awaited = match here.get(&backup.job) {
+                None => true,
+                Some(Presence::Stored) => false,
+                // What was rejected here is sent again under the same name, unless that maaiiconnect
+                // sends it is of before it came.
+                Some(Presence::Known) => {
+                    let uploads = self.gate.store.backups_of_job(&backup.job).await?;
+                    let settled = uploads.iter().map(|upload| upload.changed).max();
+                    settled.is_none_or(|settled| read.duration_since(settled) > SAID_LATER)
+                }
+            };
+            if is_awaited {
+                found.push(backup);
+            }
+        }
+        Ok(found)
     }
 
     /// Whether maaiiconnect's log, as far as it is held, tells what becomes of a backup.
