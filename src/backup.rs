@@ -15,6 +15,7 @@ pub mod pace;
 pub mod progress;
 pub mod reason;
 pub mod retention;
+pub mod schedule;
 pub mod senders;
 pub mod state;
 pub mod usual;

@@ -1,10 +1,10 @@
 //! Backups: those in trouble, the one that should have come, and whether it is as large as its like.
 
-use jiff::{SignedDuration, Timestamp, ToSpan, civil::Time, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 
-use super::check::{Measure, Verdict, bytes, span};
+use super::check::{self, Measure, Verdict, bytes, span};
 use crate::{
-    backup::{State, Verified},
+    backup::{State, Verified, schedule::last_due},
     store::{backups::Backup, verification::Standing},
 };
 
@@ -16,9 +16,6 @@ const SMALLER: u64 = 4;
 
 /// Backups that differ by less are not compared, in bytes.
 const TOO_SMALL_TO_COMPARE: u64 = 1 << 20;
-
-/// How many backups are named in a sentence.
-const NAMED: usize = 3;
 
 /// For how long a stored backup may be without a receipt before somebody is told.
 pub const RECEIPT: SignedDuration = SignedDuration::from_hours(24);
@@ -160,11 +157,7 @@ pub fn waiting(troubled: &[Backup], now: Timestamp) -> Verdict {
 }
 
 fn names(backups: &[&Backup]) -> String {
-    let named: Vec<&str> = backups.iter().take(NAMED).map(|backup| backup.file.as_str()).collect();
-    match backups.len().saturating_sub(NAMED) {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
-    }
+    check::names(backups.iter().map(|backup| backup.file.as_str()))
 }
 
 fn count(name: &'static str, count: usize) -> Measure {
@@ -182,7 +175,10 @@ pub fn schedule(
     since: Timestamp,
     now: Timestamp,
 ) -> Verdict {
-    let Some(due) = last_due(hour, margin_minutes, now) else {
+    // What is due has that long to come.
+    let judged = now.checked_sub(i64::from(margin_minutes).minutes());
+    let due = judged.ok().and_then(|judged| last_due(hour, judged));
+    let Some(due) = due else {
         return Verdict::unknown("The schedule cannot be reckoned with.", "");
     };
     let measure = arrived.map(|at| {
@@ -214,18 +210,6 @@ const MISSED: &str = "Look at the Backup Log in maaiiconnect, and try the connec
 
 fn ago(at: Timestamp, now: Timestamp) -> String {
     span(now.duration_since(at).as_secs())
-}
-
-/// The hour of the last day on which a backup has to have come by now.
-fn last_due(hour: u8, margin_minutes: u32, now: Timestamp) -> Option<Timestamp> {
-    let judged = now.checked_sub(i64::from(margin_minutes).minutes()).ok()?;
-    let hour = Time::new(i8::try_from(hour).ok()?, 0, 0, 0).ok()?;
-    let today = judged.to_zoned(TimeZone::UTC).date();
-    let at = |date: jiff::civil::Date| {
-        Some(date.to_datetime(hour).to_zoned(TimeZone::UTC).ok()?.timestamp())
-    };
-    let due = at(today)?;
-    if due <= judged { Some(due) } else { at(today.yesterday().ok()?) }
 }
 
 /// Whether the newest stored backup is as large as its like. The newest comes first.

@@ -9,6 +9,9 @@ use std::{borrow::Cow, fmt, str::FromStr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+/// How many are named in a sentence.
+const NAMED: usize = 3;
+
 /// How something is. The order is that of weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -392,6 +395,16 @@ pub fn bytes(bytes: u64) -> String {
         format!("{number:.0} {unit}")
     } else {
         format!("{number:.1} {unit}")
+    }
+}
+
+/// Some of many names for people, and how many more there are.
+pub fn names<'a>(all: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let more = all.len().saturating_sub(NAMED);
+    let named: Vec<&str> = all.take(NAMED).collect();
+    match more {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::check::{Measure, Verdict, span};
+use super::check::{self, Measure, Verdict, span};
 use crate::{
     backup::{
         JobId,
@@ -22,9 +22,6 @@ const SILENT: SignedDuration = SignedDuration::from_mins(10);
 
 /// How long a deletion may take before somebody is told.
 const DELETING: SignedDuration = SignedDuration::from_hours(24);
-
-/// How many backups are named in a sentence.
-const NAMED: usize = 3;
 
 /// What is known of maaiiconnect, and what of that is here.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,7 +92,11 @@ pub fn missing(known: &Known, now: Timestamp) -> Verdict {
             Verdict::critical(format!("{}: {}", one.file, why.sentence()), advice(&found))
         }
         several => Verdict::critical(
-            format!("{} backups are missing here: {}.", several.len(), names(several)),
+            format!(
+                "{} backups are missing here: {}.",
+                several.len(),
+                check::names(several.iter().map(|(one, _)| one.file.as_str()))
+            ),
             advice(&found),
         ),
     };
@@ -152,14 +153,6 @@ fn advice(found: &[(&CloudBackup, Missing)]) -> &'static str {
     } else {
         "Do not delete its data from maaiiconnect. On the Backup Log an administrator can have it \
          uploaded again."
-    }
-}
-
-fn names(found: &[(&CloudBackup, Missing)]) -> String {
-    let named: Vec<&str> = found.iter().take(NAMED).map(|(one, _)| one.file.as_str()).collect();
-    match found.len().saturating_sub(NAMED) {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
     }
 }
 

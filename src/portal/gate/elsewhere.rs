@@ -3,11 +3,14 @@
 //! Whatever the verdict is, ours is the only copy then. Not to know that would be worse than to know
 //! that it was deleted too early, so an administrator may say it, with the password and a reason.
 
-use super::{office::Known, permit::Administrator, retention::Pressed};
+use super::{
+    office::Known,
+    permit::Administrator,
+    retention::{Pressed, subject},
+};
 use crate::{
     audit::Action,
     backup::{
-        State, UploadId,
         history::{Event, What},
         retention::{Deletion, Step},
     },
@@ -30,9 +33,7 @@ impl Administrator {
             Known::No => return Ok(Pressed::Refused),
             Known::Wait(seconds) => return Ok(Pressed::Wait(seconds)),
         }
-        let upload: UploadId = id.parse().map_err(|_| Error::NotFound)?;
-        let found = self.who.gate.store.backup(&upload).await?;
-        let backup = found.filter(|backup| backup.state == State::Stored).ok_or(Error::NotFound)?;
+        let backup = self.stored(id).await?;
         if self.who.is_told_by_maaiiconnect(&backup).await? {
             return Err(Error::Input("maaiiconnect itself says what becomes of it.".into()));
         }
@@ -49,8 +50,8 @@ impl Administrator {
         let step = Step::Completed(deleting.complete());
         let deletion = Deletion { by, asked, step, changed: now };
         let said = Some(format!("In maaiiconnect, without being asked from here: {reason}"));
-        let subject = format!("/retention/backups/{upload}");
-        self.who.write_down(request, Action::DeletionCompleted, &subject, said.clone()).await?;
+        let (action, upload) = (Action::DeletionCompleted, backup.upload);
+        self.who.write_down(request, action, &subject(&upload), said.clone()).await?;
         let event = Event::by(&name, now, What::Completed, said);
         let changed = self.who.gate.store.change_deletion(&upload, from, &deletion, &event).await?;
         Ok(if changed { Pressed::Begun } else { Pressed::Already })

@@ -182,7 +182,7 @@ impl Administrator {
     }
 
     /// A backup that is stored.
-    async fn stored(&self, id: &str) -> Result<Backup, Error> {
+    pub(super) async fn stored(&self, id: &str) -> Result<Backup, Error> {
         self.in_state(id, State::Stored).await
     }
 
@@ -200,6 +200,7 @@ fn grounds(looked: &Looked) -> String {
     receipt.into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }
 
-fn subject(upload: &UploadId) -> String {
+/// What the audit log calls a backup.
+pub(super) fn subject(upload: &UploadId) -> String {
     format!("/retention/backups/{upload}")
 }

@@ -4,7 +4,7 @@
 //! It tells of backups and not of people, so whoever is signed in may know it, and looking is not in
 //! the audit log.
 
-use jiff::{SignedDuration, Timestamp, civil::Time, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     lock,
@@ -17,6 +17,7 @@ use crate::{
         cloud::{CloudBackup, CloudLog, Missing, Presence},
         history::{Event, What},
         retention::Status,
+        schedule,
         usual::{self, LIKE},
     },
     cause,
@@ -190,7 +191,7 @@ impl SignedIn {
         }
         let configured = self.gate.watched.setting.defaults.schedule_hour;
         let hour = settings.awaited_hour(configured);
-        let next = hour.and_then(|hour| next_at(hour, self.gate.now()));
+        let next = hour.and_then(|hour| schedule::next_due(hour, self.gate.now()));
         Ok(next.map_or(Next::Unknown, Next::Reckoned))
     }
 }
@@ -245,34 +246,5 @@ impl Administrator {
         self.who.gate.store.note_asked_again(&backup.job, &event).await?;
         connection.wake.notify_one();
         Ok(AskedAgain::Yes)
-    }
-}
-
-/// When it is this hour in UTC next.
-fn next_at(hour: u8, now: Timestamp) -> Option<Timestamp> {
-    let hour = Time::new(i8::try_from(hour).ok()?, 0, 0, 0).ok()?;
-    let today = now.to_zoned(TimeZone::UTC).date();
-    let at = |date: jiff::civil::Date| {
-        Some(date.to_datetime(hour).to_zoned(TimeZone::UTC).ok()?.timestamp())
-    };
-    let next = at(today)?;
-    if next > now { Some(next) } else { at(today.tomorrow().ok()?) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_backup_is_made_when_it_is_that_hour_again() {
-        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
-        for (hour, now, next) in [
-            (2, "2026-11-27T01:59:59Z", "2026-11-27T02:00:00Z"),
-            (2, "2026-11-27T02:00:00Z", "2026-11-28T02:00:00Z"),
-            (0, "2026-12-31T23:00:00Z", "2027-01-01T00:00:00Z"),
-        ] {
-            assert_eq!(next_at(hour, at(now)), Some(at(next)), "{hour} {now}");
-        }
-        assert_eq!(next_at(24, at("2026-11-27T02:00:00Z")), None);
     }
 }

@@ -115,7 +115,10 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
     let (tone, condition) = backup_line::outcome(&backup);
     let status = backup.retention_status();
     let busy = !backup.state.is_final() || status == Status::Deleting;
-    let under_way = who.under_way().await?;
+    let signature = match busy {
+        true => progress::watched(&who.under_way().await?),
+        false => String::new(),
+    };
     let mut shell = Shell::new(&who, &request, Here::Backups, backup.file.clone());
     shell.refresh_seconds = busy.then_some(progress::REFRESH_SECONDS);
     answer::page(&BackupPage {
@@ -132,7 +135,7 @@ pub(in crate::portal) async fn page(who: SignedIn, request: Request) -> Result<R
         is_storing: backup.state == State::Storing,
         percent: Some(backup.progress.percent()),
         progress_text: progress::storing(&backup.progress, who.bytes_per_second(&backup.upload)),
-        signature: if busy { progress::watched(&under_way) } else { String::new() },
+        signature,
         taken: zone.show(backup.taken),
         arrived: zone.show(backup.arrived),
         changed: zone.show(backup.changed),

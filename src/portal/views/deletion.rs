@@ -124,7 +124,8 @@ impl Standing {
             Step::Deleting(_) | Step::Completed(_) => None,
         });
         let by_hand = who.is_administrator() && !who.has_connector();
-        let is_told = who.is_told_by_maaiiconnect(backup).await?;
+        let may_be_elsewhere =
+            who.is_administrator() && matches!(status, Status::Uploaded | Status::Failed);
         let held_up = || who.connector_trouble().filter(|_| status == Status::Deleting);
         let why = why.or_else(held_up);
         Ok(Self {
@@ -133,9 +134,7 @@ impl Standing {
             why: why.unwrap_or_default(),
             button: backup_line::button(who, status, verdict.is_safe()),
             by_hand: by_hand && status == Status::Deleting,
-            elsewhere: who.is_administrator()
-                && !is_told
-                && matches!(status, Status::Uploaded | Status::Failed),
+            elsewhere: may_be_elsewhere && !who.is_told_by_maaiiconnect(backup).await?,
         })
     }
 }
